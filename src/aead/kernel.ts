@@ -1,0 +1,146 @@
+/**
+ * Loads the WASM kernel into the shared memory, tests it, and falls back when it does not hold:
+ * from 256-bit code to 128-bit, from there to noble.
+ *
+ * 256-bit code is V8's doing: `--experimental-wasm-revectorize` joins pairs of equal 128-bit chains. The flag counts
+ * when a function is compiled, so it is set here, in the worker that will run the kernel. So is `--no-liftoff`: the
+ * self-test has to run the code that will carry the packets, not a baseline that is replaced later.
+ * @module
+ */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { setFlagsFromString } from 'node:v8';
+import { createForeignCipher } from './noble.ts';
+import { SELF_TEST_BYTES, selfTest } from './self-test.ts';
+
+/** The functions of dist/kernel.wasm. Addresses are byte offsets in the shared memory. */
+export interface KernelExports {
+  /** First byte above the kernel's own data, a multiple of 64 KiB. */
+  heapBase(): number;
+  /** 0: the kernel's cipher; 1: the imported one (noble). */
+  selectCipher(mode: 0 | 1): void;
+  /** Writes `len` bytes of ciphertext, then the 16 bytes of the tag. `src` and `dst` are equal or disjoint. */
+  seal(key: number, ctrLo: number, ctrHi: number, src: number, dst: number, len: number): void;
+  /** 0 and the plaintext, or -1 and nothing written. `src` holds `len` bytes and the tag. */
+  open(key: number, ctrLo: number, ctrHi: number, src: number, dst: number, len: number): 0 | -1;
+
+  // packets: checksum, segment, coalesce
+  // end of packets
+}
+
+export interface Kernel extends KernelExports {
+  /** What runs after all fall-backs. */
+  readonly backend: Backend;
+  /** Why each better backend was passed over, in order; empty when the wish was met. */
+  readonly refused: readonly string[];
+}
+
+export type Backend = 'wasm-256' | 'wasm-128' | 'noble';
+
+export interface KernelOptions {
+  readonly crypto: 'wasm' | 'noble';
+  readonly simd: 128 | 256;
+}
+
+export class KernelError extends Error {
+  readonly code: 'ERR_KERNEL_MISSING' | 'ERR_KERNEL_MEMORY' | 'ERR_KERNEL_WRONG';
+
+  constructor(code: KernelError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'KernelError';
+    this.code = code;
+  }
+}
+
+/**
+ * Compiles, links and tests the kernel. The memory is shared, and one kernel alone computes in it: linking it resets
+ * everything below `heapBase()`, and the test writes over the first 16 KiB above.
+ */
+export function loadKernel(memory: WebAssembly.Memory, options: KernelOptions): Kernel {
+  const wasm = readKernel();
+  const refused: string[] = [];
+  for (const backend of candidates(options, refused)) {
+    const exports = instantiate(wasm, memory, backend);
+    exports.selectCipher(backend === 'noble' ? 1 : 0);
+    const kernel: Kernel = { ...exports, backend, refused };
+    const space = kernel.heapBase();
+    if (memory.buffer.byteLength < space + SELF_TEST_BYTES)
+      throw new KernelError(
+        'ERR_KERNEL_MEMORY',
+        `the memory has ${memory.buffer.byteLength} bytes; the kernel needs ${space + SELF_TEST_BYTES}`,
+      );
+    const fault = selfTest(kernel, memory, space);
+    if (fault === null) return kernel;
+    refused.push(`${backend}: ${fault}`);
+  }
+  throw new KernelError(
+    'ERR_KERNEL_WRONG',
+    `no cipher passed its self-test on this machine (${refused.join('; ')}); run "npm ci" again, and report it if that does not help`,
+  );
+}
+
+/** Best first. */
+function candidates(options: KernelOptions, refused: string[]): Backend[] {
+  if (options.crypto === 'noble') return ['noble'];
+  if (options.simd === 128) return ['wasm-128', 'noble'];
+  if (hasAvx2()) return ['wasm-256', 'wasm-128', 'noble'];
+  refused.push('wasm-256: this processor has no AVX2');
+  return ['wasm-128', 'noble'];
+}
+
+function hasAvx2(): boolean {
+  if (process.arch !== 'x64') return false;
+  try {
+    return /^flags\s*:.*\bavx2\b/m.test(readFileSync('/proc/cpuinfo', 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
+/** Beside the bundle or one above its chunks; in the working tree, in dist/. */
+function readKernel(): Uint8Array<ArrayBuffer> {
+  for (const place of ['./kernel.wasm', '../kernel.wasm', '../../dist/kernel.wasm']) {
+    const path = fileURLToPath(new URL(place, import.meta.url));
+    if (existsSync(path)) return new Uint8Array(readFileSync(path));
+  }
+  throw new KernelError('ERR_KERNEL_MISSING', 'dist/kernel.wasm is not there; build it with "npm run build"');
+}
+
+function instantiate(wasm: Uint8Array, memory: WebAssembly.Memory, backend: Backend): KernelExports {
+  setFlagsFromString(
+    backend === 'wasm-256' ? '--experimental-wasm-revectorize' : '--no-experimental-wasm-revectorize',
+  );
+  setFlagsFromString('--no-liftoff');
+  setFlagsFromString('--no-wasm-lazy-compilation');
+  try {
+    const module = new WebAssembly.Module(tagged(wasm, backend));
+    const foreign = createForeignCipher(memory);
+    const abort = () => {
+      throw new KernelError('ERR_KERNEL_WRONG', 'the kernel stopped itself; report this as a fault');
+    };
+    const instance = new WebAssembly.Instance(module, { env: { memory, abort, ...foreign } });
+    return instance.exports as unknown as KernelExports;
+  } catch (cause) {
+    throw new KernelError(
+      'ERR_KERNEL_MEMORY',
+      'dist/kernel.wasm does not fit this memory: it must be shared and of 2 to 65536 pages; or build the kernel again with "npm run build"',
+      { cause },
+    );
+  } finally {
+    setFlagsFromString('--liftoff');
+    setFlagsFromString('--wasm-lazy-compilation');
+  }
+}
+
+/**
+ * The same module with a custom section naming the backend: V8 keeps compiled code by the bytes of the module, whatever
+ * the flags were, and would hand the refused 256-bit code to the 128-bit attempt.
+ */
+function tagged(wasm: Uint8Array, backend: Backend): Uint8Array<ArrayBuffer> {
+  const name = Buffer.from(backend, 'latin1');
+  const out = new Uint8Array(wasm.length + 3 + name.length);
+  out.set(wasm);
+  out.set([0, name.length + 1, name.length], wasm.length);
+  out.set(name, wasm.length + 3);
+  return out;
+}

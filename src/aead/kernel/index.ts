@@ -1,0 +1,5 @@
+/**
+ * Everything the kernel exports.
+ * @module
+ */
+export { heapBase, open, seal, selectCipher } from './cipher';
