@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { root } from './build.ts';
+import { root } from './tree.ts';
 
 const entries: Record<string, string> = {
   kilowire: 'src/cli/main.ts',

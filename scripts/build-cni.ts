@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, run } from './build.ts';
+import { root, run } from './tree.ts';
 
 export async function buildCni(): Promise<void> {
   const entry = join(root, 'src/cni/main.ts');

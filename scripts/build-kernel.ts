@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from 'node:path';
-import { root, run } from './build.ts';
+import { root, run } from './tree.ts';
 
 export async function buildKernel(): Promise<void> {
   run(join(root, 'node_modules/.bin/asc'), [

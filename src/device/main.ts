@@ -1,0 +1,117 @@
+/**
+ * The program `kilowire-wg [-f|--foreground] INTERFACE-NAME`: a drop-in for wireguard-go. It makes the interface and
+ * the control socket, goes into the background, and then serves until the interface or the socket is removed.
+ * @module
+ */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import * as libc from '../linux/libc.ts';
+import { adoptTun, openTun, type TunDevice } from '../tun/tun-device.ts';
+import { Log, type LogLevel, logLevel } from './log.ts';
+import { listenUapi, SocketFile, uapiDirectory, uapiPath } from './uapi-socket.ts';
+
+const TUN_FD = 'WG_TUN_FD';
+const UAPI_FD = 'WG_UAPI_FD';
+const FOREGROUND = 'WG_PROCESS_FOREGROUND';
+
+export interface DeviceOptions {
+  readonly interfaceName: string;
+  readonly foreground: boolean;
+}
+
+const usage = 'Usage: kilowire-wg [-f/--foreground] INTERFACE-NAME\n       kilowire-wg --version\n';
+
+export function version(): string {
+  for (const path of ['../package.json', '../../package.json']) {
+    try {
+      const text = readFileSync(fileURLToPath(new URL(path, import.meta.url)), 'utf8');
+      return String((JSON.parse(text) as { version: string }).version);
+    } catch {
+      // The bundle lies one folder below package.json, the source two: try the other.
+    }
+  }
+  return 'unknown';
+}
+
+function inheritedDescriptor(name: string): number | undefined {
+  const text = process.env[name];
+  if (text === undefined || text === '') return undefined;
+  const fd = Number(text);
+  if (!Number.isInteger(fd) || fd < 0)
+    throw new RangeError(`${name} must be a descriptor's number, not '${text}'.`);
+  return fd;
+}
+
+/** Starts ourselves again, detached, with the two descriptors, and leaves. */
+function daemonize(tun: TunDevice, uapi: number, level: LogLevel): void {
+  const output = process.env.LOG_LEVEL !== undefined && level !== 'silent' ? 'inherit' : 'ignore';
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    detached: true,
+    stdio: ['ignore', output, output, tun.fd, uapi],
+    env: { ...process.env, [TUN_FD]: '3', [UAPI_FD]: '4', [FOREGROUND]: '1' },
+  });
+  child.on('error', (error) => {
+    process.stderr.write(`kilowire-wg: the background process did not start: ${error.message}\n`);
+    process.exitCode = 1;
+  });
+  child.unref();
+}
+
+/** Runs one interface. Resolves when the program has nothing more to do in this process. */
+export async function runDevice(options: DeviceOptions): Promise<void> {
+  const level = logLevel(process.env.LOG_LEVEL);
+  const foreground = options.foreground || process.env[FOREGROUND] === '1';
+  const tunFd = inheritedDescriptor(TUN_FD);
+  const uapiFd = inheritedDescriptor(UAPI_FD);
+  const tun = tunFd === undefined ? openTun(options.interfaceName) : adoptTun(tunFd);
+  const path = uapiPath(uapiDirectory(process.env), tun.name);
+  let listener: number;
+  try {
+    listener = uapiFd ?? listenUapi(path);
+  } catch (error) {
+    libc.close(tun.fd);
+    throw error;
+  }
+  if (!foreground) {
+    daemonize(tun, listener, level);
+    return;
+  }
+  const { serveDevice } = await import('./serve.ts');
+  await serveDevice({ tun, listener, socketFile: new SocketFile(path), log: new Log(tun.name, level) });
+}
+
+function parseArguments(args: readonly string[]): DeviceOptions | 'version' | 'usage' {
+  if (args.length === 1 && args[0] === '--version') return 'version';
+  const [first, second, ...rest] = args;
+  if (rest.length > 0 || first === undefined) return 'usage';
+  if (first === '-f' || first === '--foreground') {
+    return second === undefined ? 'usage' : { interfaceName: second, foreground: true };
+  }
+  if (second !== undefined || first.startsWith('-')) return 'usage';
+  return { interfaceName: first, foreground: false };
+}
+
+/** The command line of kilowire-wg; sets the exit code. */
+export async function main(args: readonly string[]): Promise<void> {
+  const parsed = parseArguments(args);
+  if (parsed === 'version') {
+    process.stdout.write(`kilowire-wg v${version()}\n\nUserspace WireGuard daemon for Linux.\n`);
+    return;
+  }
+  if (parsed === 'usage') {
+    process.stdout.write(usage);
+    return;
+  }
+  try {
+    await runDevice(parsed);
+  } catch (error) {
+    process.stderr.write(`kilowire-wg: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
+}
+
+// Started as a program: as the source, or as the bundle of the same name.
+if (/(?:src\/device\/main\.ts|dist\/kilowire-wg\.js)$/.test(process.argv[1] ?? '')) {
+  await main(process.argv.slice(2));
+}

@@ -1,0 +1,128 @@
+/**
+ * The listening unix socket `wg` talks to: made before the program goes into the background, so that a client can
+ * connect as soon as the command returns.
+ * Source: the WireGuard cross-platform userspace documentation; unix(7).
+ * @module
+ */
+import { lstatSync, mkdirSync, unlinkSync, watch } from 'node:fs';
+import { dirname, join } from 'node:path';
+import * as libc from '../linux/libc.ts';
+import { DeviceError } from './device-error.ts';
+
+const AF_UNIX = 1;
+const SOCK_STREAM = 1;
+const SUN_PATH_SIZE = 108;
+const BACKLOG = 128;
+
+/** Where `wg` looks; KILOWIRE_UAPI_DIR moves it, for interfaces of one name in several network namespaces. */
+export const uapiDirectory = (environment: NodeJS.ProcessEnv): string =>
+  environment.KILOWIRE_UAPI_DIR || '/var/run/wireguard';
+
+export const uapiPath = (directory: string, interfaceName: string): string =>
+  join(directory, `${interfaceName}.sock`);
+
+function unixAddress(path: string): Buffer {
+  const name = Buffer.from(path, 'utf8');
+  if (name.length >= SUN_PATH_SIZE) {
+    throw new DeviceError(
+      'ERR_DEVICE_SOCKET',
+      `The control socket's path is too long for the kernel (${SUN_PATH_SIZE - 1} bytes): ${path}`,
+    );
+  }
+  const address = Buffer.alloc(2 + SUN_PATH_SIZE);
+  address.writeUInt16LE(AF_UNIX, 0);
+  name.copy(address, 2);
+  return address;
+}
+
+/**
+ * Makes the directory (0755) and the socket (0700) and listens. A socket left behind by a program that died is
+ * replaced; one that answers is not.
+ * @returns the listening descriptor.
+ * @throws DeviceError
+ */
+export function listenUapi(path: string): number {
+  const address = unixAddress(path);
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  } catch (cause) {
+    throw new DeviceError('ERR_DEVICE_SOCKET', `The directory ${dirname(path)} cannot be made.`, { cause });
+  }
+  const fd = libc.socket(AF_UNIX, SOCK_STREAM | libc.O_CLOEXEC, 0);
+  if (fd < 0) throw socketError(path, 'made', libc.errno());
+  const mask = libc.umask(0o077);
+  try {
+    if (libc.bind(fd, address, address.length) < 0) {
+      const errno = libc.errno();
+      if (errno !== libc.Errno.EADDRINUSE) throw socketError(path, 'made', errno);
+      removeStale(path, address);
+      if (libc.bind(fd, address, address.length) < 0) throw socketError(path, 'made', libc.errno());
+    }
+    if (libc.listen(fd, BACKLOG) < 0) throw socketError(path, 'listened on', libc.errno());
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  } finally {
+    libc.umask(mask);
+  }
+}
+
+function removeStale(path: string, address: Buffer): void {
+  const probe = libc.socket(AF_UNIX, SOCK_STREAM | libc.O_CLOEXEC, 0);
+  try {
+    if (libc.connect(probe, address, address.length) === 0) {
+      throw new DeviceError(
+        'ERR_DEVICE_SOCKET_IN_USE',
+        `Another program answers on ${path}: the interface runs already.`,
+      );
+    }
+  } finally {
+    libc.close(probe);
+  }
+  if (!lstatSync(path).isSocket()) {
+    throw new DeviceError('ERR_DEVICE_SOCKET', `${path} is in the way and is no socket: move it.`);
+  }
+  unlinkSync(path);
+}
+
+function socketError(path: string, verb: string, errno: number): DeviceError {
+  return new DeviceError(
+    'ERR_DEVICE_SOCKET',
+    `The control socket ${path} cannot be ${verb} (${libc.errnoName(errno)}).`,
+  );
+}
+
+/** Our own socket file, told from one somebody made later under the same name. */
+export class SocketFile {
+  readonly path: string;
+  readonly #inode: bigint | undefined;
+
+  constructor(path: string) {
+    this.path = path;
+    this.#inode = this.#currentInode();
+  }
+
+  #currentInode(): bigint | undefined {
+    return lstatSync(this.path, { bigint: true, throwIfNoEntry: false })?.ino;
+  }
+
+  get isOurs(): boolean {
+    return this.#inode !== undefined && this.#currentInode() === this.#inode;
+  }
+
+  /** Calls back once when the file is removed or replaced: the sign to leave. Returns how to stop watching. */
+  onGone(callback: () => void): () => void {
+    const watcher = watch(dirname(this.path), () => {
+      if (this.isOurs) return;
+      watcher.close();
+      callback();
+    });
+    watcher.on('error', () => watcher.close());
+    return () => watcher.close();
+  }
+
+  remove(): void {
+    if (this.isOurs) unlinkSync(this.path);
+  }
+}
