@@ -25,6 +25,54 @@ export interface KernelExports {
   open(key: number, ctrLo: number, ctrHi: number, src: number, dst: number, len: number): 0 | -1;
 
   // packets: checksum, segment, coalesce
+  /** Folded one's-complement sum of `len` bytes and `initial`, big endian, not inverted. For tests and tools. */
+  checksum(p: number, len: number, initial: number): number;
+  /**
+   * Checks a TUN read (virtio header first, `len` bytes in all) and plans its segments: their number, ≥ 1, or a drop of
+   * packet-drops.ts. Details at `planAddress()`, as i32: segments, wire size of each but the last, of the last, of all
+   * together, IP version, virtio gso type (0: a single packet). The read must stay in place until it is sealed.
+   */
+  plan(read: number, len: number, mtu: number): number;
+  planAddress(): number;
+  /** Seals segments `first` to `first + count - 1` one after the other; the first has the counter given. Bytes written. */
+  sealPlanned(
+    key: number,
+    receiver: number,
+    ctrLo: number,
+    ctrHi: number,
+    first: number,
+    count: number,
+    out: number,
+  ): number;
+  /** Writes segment `i` of the plan unsealed, as a TUN read of its own with a zero virtio header. Bytes written; 0: none. */
+  cutSegment(i: number, out: number): number;
+  /** Seals an IP packet that has no virtio header. Bytes written, or DROP_LONG. */
+  sealPacket(
+    key: number,
+    receiver: number,
+    ctrLo: number,
+    ctrHi: number,
+    ip: number,
+    len: number,
+    mtu: number,
+    out: number,
+  ): number;
+  /** Seals a keepalive. Returns 32. */
+  sealEmpty(key: number, receiver: number, ctrLo: number, ctrHi: number, out: number): number;
+  /** The length of a decrypted packet without its padding, or a drop. */
+  innerLength(ip: number, len: number): number;
+  /**
+   * Empties the set of items to write. `slots` holds `maxSlots` times `stride` bytes; at most 256 slots are used.
+   * Stride: 65,600 takes every packet and does not put all slots on the same cache lines. Options: GRO_… of
+   * packet-drops.ts, added up.
+   */
+  groBegin(slots: number, stride: number, maxSlots: number, options: number): void;
+  /** Adds a decrypted packet, by copy. 0, GRO_FULL (flush, then add it again) or DROP_LONG. */
+  groAdd(ip: number, len: number): number;
+  /** Writes the virtio headers and returns the number of items; item i lies at slots + i × stride. */
+  groFinish(): number;
+  /** Address of the items' lengths, u32 each, virtio header included. To take a refused item apart: plan and cutSegment. */
+  groLengths(): number;
   // end of packets
 }
 

@@ -3,3 +3,6 @@
  * @module
  */
 export { heapBase, open, seal, selectCipher } from './cipher';
+export { checksum } from './checksum';
+export { groAdd, groBegin, groFinish, groLengths, innerLength } from './coalesce';
+export { cutSegment, plan, planAddress, sealEmpty, sealPacket, sealPlanned } from './segment';
