@@ -52,6 +52,12 @@ function publicKeyOf(privateKey: Uint8Array): Uint8Array {
   return Uint8Array.from(der.subarray(SPKI_PREFIX.length));
 }
 
+/** A plain view: a Buffer would bring its own slice() and, cloned to another thread, the pool behind it. */
+function plain(buffer: Buffer): Uint8Array {
+  if (buffer.buffer.byteLength !== buffer.length) return Uint8Array.from(buffer);
+  return new Uint8Array(buffer.buffer);
+}
+
 function secureRandomBytes(length: number): Uint8Array {
   return randomFillSync(new Uint8Array(length));
 }
@@ -78,7 +84,7 @@ export function nativePrimitives(
           privateKey: privateKeyObject(privateKey),
           publicKey: publicKeyObject(publicKey),
         });
-        return isZero(secret) ? null : secret;
+        return isZero(secret) ? null : plain(secret);
       } catch {
         return null;
       }
@@ -87,7 +93,7 @@ export function nativePrimitives(
     hash(...parts) {
       const state = createHash('blake2s256');
       for (const part of parts) state.update(part);
-      return state.digest();
+      return plain(state.digest());
     },
 
     mac: noble.mac,
@@ -95,7 +101,7 @@ export function nativePrimitives(
     hmac(key, ...parts) {
       const state = createHmac('blake2s256', key);
       for (const part of parts) state.update(part);
-      return state.digest();
+      return plain(state.digest());
     },
 
     aeadSeal(key, counter, plaintext, aad) {
@@ -126,7 +132,7 @@ export function nativePrimitives(
         plaintext.fill(0);
         return null;
       }
-      return plaintext;
+      return plain(plaintext);
     },
 
     xaeadSeal: noble.xaeadSeal,
