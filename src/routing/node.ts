@@ -1,0 +1,92 @@
+/**
+ * A node of the cluster as the mesh knows it: the record behind Kilo's node annotations.
+ * Source: Kilo's annotations table (kilo.squat.ai/…, docs/annotations.md) and its readiness rule.
+ * @module
+ */
+
+import { type Address, type Cidr, formatAddress } from '../noise/ip.ts';
+import { isUnspecified } from './ip-prefix.ts';
+
+export type Granularity = 'location' | 'full' | 'cross';
+
+/** Where datagrams go: a name, an address, or a name with the address it resolved to. */
+export interface MeshEndpoint {
+  readonly dns?: string;
+  readonly address?: Address;
+  readonly port: number;
+}
+
+export interface Node {
+  readonly name: string;
+  /** The location annotation, or the topology label; '' is a real location. */
+  readonly location: string;
+  /** Base64 of the WireGuard public key; '' when the node has published none. */
+  readonly key: string;
+  readonly endpoint?: MeshEndpoint;
+  /** Private address with the prefix length of its network; without one the node stands alone. */
+  readonly internalIP?: Cidr;
+  /** `spec.podCIDRs`; Kilo reads the first only. */
+  readonly podCIDRs: readonly Cidr[];
+  /** Volunteers to lead its location. */
+  readonly leader: boolean;
+  /** Seconds; 0 is off. Applies to every tunnel of this node, and marks its own endpoint as roaming. */
+  readonly persistentKeepalive: number;
+  /** What the node last published as its own address in the mesh. */
+  readonly wireguardIP?: Cidr;
+  /** Further ranges behind the node, such as the printer in its office. */
+  readonly allowedLocationIPs: readonly Cidr[];
+  /** Base64 public key → the address WireGuard last heard that key from. */
+  readonly discoveredEndpoints: ReadonlyMap<string, MeshEndpoint>;
+  /** Unix seconds of the last heart-beat. */
+  readonly lastSeen: number;
+  readonly granularity?: Granularity;
+  /** The address of `cilium_host`, where cilium carries the pods. */
+  readonly cniCompatibilityIP?: Cidr;
+}
+
+/** A node that may take part: what the topology needs of it is there. */
+export interface ReadyNode extends Node {
+  readonly endpoint: MeshEndpoint;
+  readonly podCIDRs: readonly [Cidr, ...Cidr[]];
+}
+
+/** Kilo counts a node as gone when its heart-beat is this old. */
+export const NODE_LIFETIME_SECONDS = 60;
+
+const KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
+const ZERO_KEY = `${'A'.repeat(43)}=`;
+
+/** 32 bytes in base64, not all of them zero. */
+export const isKey = (key: string): boolean => KEY.test(key) && key !== ZERO_KEY;
+
+export const hasEndpoint = (endpoint: MeshEndpoint | undefined): endpoint is MeshEndpoint =>
+  endpoint !== undefined &&
+  (endpoint.dns !== undefined || (endpoint.address !== undefined && endpoint.port > 0));
+
+/** Why a node is left out, in words for its owner; null when it takes part. `now` in Unix seconds. */
+export const whyNotReady = (node: Node, now: number): string | null => {
+  if (!hasEndpoint(node.endpoint)) return 'it has no endpoint yet';
+  if (!isKey(node.key)) return 'it has not published a WireGuard key';
+  if (node.podCIDRs.length === 0) return 'it has no pod CIDR';
+  if (!(now - node.lastSeen < NODE_LIFETIME_SECONDS))
+    return `its last heart-beat is ${now - node.lastSeen} s old`;
+  return null;
+};
+
+export const isReadyNode = (node: Node, now: number): node is ReadyNode => whyNotReady(node, now) === null;
+
+export const podCIDROf = (node: ReadyNode): Cidr => node.podCIDRs[0];
+
+export const privateAddressOf = (node: Node): Address | null => node.internalIP?.address ?? null;
+
+/** A zone or an unspecified address in a discovery is of no use to another host. */
+export const isDialable = (endpoint: MeshEndpoint): boolean =>
+  endpoint.port > 0 && endpoint.address !== undefined && !isUnspecified(endpoint.address);
+
+/** "name:port", or "1.2.3.4:port", or "[v6]:port": the name is preferred, as in Kilo's own output. */
+export const formatMeshEndpoint = (endpoint: MeshEndpoint): string => {
+  if (endpoint.dns !== undefined) return `${endpoint.dns}:${endpoint.port}`;
+  if (endpoint.address === undefined) return '';
+  const text = formatAddress(endpoint.address);
+  return endpoint.address.length === 16 ? `[${text}]:${endpoint.port}` : `${text}:${endpoint.port}`;
+};

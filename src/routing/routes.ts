@@ -1,0 +1,231 @@
+/**
+ * Routes and policy rules a host needs, as values.
+ * Source: Kilo's routes (behaviour of its agent for leaders and others, table 1107), rtnetlink(7) for the fields.
+ * @module
+ */
+
+import { type Address, type Cidr, contains, hostCidr, network, sameAddress, sameCidr } from '../noise/ip.ts';
+import { networkKey } from './ip-prefix.ts';
+import { type Encapsulation, type Encapsulator, gatewayOf, type Links } from './links.ts';
+import { podCIDROf, privateAddressOf, type ReadyNode } from './node.ts';
+import { areCoLocated, type MeshPeer, type Segment, type Topology } from './topology.ts';
+
+/** Kilo's routing table for packets that would otherwise leave without being wrapped. */
+export const KILO_TABLE = 1107;
+/** RT_TABLE_MAIN. */
+export const MAIN_TABLE = 254;
+/** RTPROT_STATIC: how Kilo marks its routes. */
+export const ROUTE_PROTOCOL = 4;
+
+export interface Route {
+  readonly destination: Cidr;
+  readonly via?: Address;
+  readonly device: string;
+  /** Preferred source address (RTA_PREFSRC). */
+  readonly source?: Address;
+  /** The gateway is reachable on the link although no address says so (RTNH_F_ONLINK). */
+  readonly onlink: boolean;
+  readonly table: number;
+}
+
+export interface Rule {
+  readonly from?: Cidr;
+  readonly to: Cidr;
+  /** Only packets that came in by this link (FRA_IIFNAME). */
+  readonly inputDevice?: string;
+  readonly table: number;
+}
+
+export interface Plan {
+  readonly routes: readonly Route[];
+  readonly rules: readonly Rule[];
+}
+
+export interface RouteOptions {
+  readonly links: Links;
+  /** Default `always`. */
+  readonly encapsulation?: Encapsulation;
+  /** Default `ipip`. */
+  readonly encapsulator?: Encapsulator;
+  /** Route between nodes of one location; false leaves that to another network plugin. Default true. */
+  readonly local?: boolean;
+}
+
+/** What a host shall hold: what Kilo asks for, as far as a kernel can keep it and its owner has a right to it. */
+export const desiredRoutes = (topology: Topology, options: RouteOptions): Plan => {
+  const { wanted, rules } = plan(topology, options);
+  const { claims, self } = topology;
+  const own = ownNetworks(self);
+  const kept = new Map<string, Route>();
+  for (const { route, claimant } of wanted) {
+    if (!claims.ownsKey(claimant) || !claims.holds(claimant, route.destination)) continue;
+    // Every node would lose its own way out; the tunnel still accepts such a Peer's packets.
+    if (route.destination.prefix === 0) continue;
+    // Another member's slip must not turn away a host's own pods or its own address.
+    const destination = network(route.destination);
+    if (own.some((cidr) => sameCidr(cidr, destination))) continue;
+    // One table holds one route for a destination, and refuses host bits (EINVAL).
+    const key = `${route.table} ${networkKey(destination)}`;
+    if (!kept.has(key)) kept.set(key, { ...route, destination });
+  }
+  return { routes: [...kept.values()], rules };
+};
+
+/** What Kilo asks for, in its order and with its texts: host bits and repeated destinations too. */
+export const kiloRoutes = (topology: Topology, options: RouteOptions): Plan => {
+  const { wanted, rules } = plan(topology, options);
+  return { routes: wanted.map(({ route }) => route), rules };
+};
+
+interface Wanted {
+  readonly route: Route;
+  /** Whose destination it is. */
+  readonly claimant: Segment | MeshPeer;
+}
+
+const plan = (topology: Topology, options: RouteOptions) => {
+  const planner = new RoutePlanner(topology, options);
+  if (topology.isLeader) planner.planLeader();
+  else planner.planFollower();
+  return planner;
+};
+
+const ownNetworks = (self: ReadyNode): Cidr[] => {
+  const pods = network(podCIDROf(self));
+  return self.internalIP === undefined ? [pods] : [pods, hostCidr(self.internalIP.address)];
+};
+
+class RoutePlanner {
+  readonly wanted: Wanted[] = [];
+  readonly rules: Rule[] = [];
+  readonly #topology: Topology;
+  readonly #links: Links;
+  readonly #encapsulation: Encapsulation;
+  readonly #encapsulator: Encapsulator;
+  readonly #local: boolean;
+
+  constructor(topology: Topology, options: RouteOptions) {
+    this.#topology = topology;
+    this.#links = options.links;
+    this.#encapsulation = options.encapsulation ?? 'always';
+    this.#encapsulator = options.encapsulator ?? 'ipip';
+    this.#local = options.local ?? true;
+  }
+
+  /** A leader has the tunnels: other segments and Peers by WireGuard, its own members on the private network. */
+  planLeader(): void {
+    const { segment: own, segments, peers } = this.#topology;
+    for (const segment of segments) {
+      if (segment === own || areCoLocated(segment, own)) {
+        if (this.#local) this.#addMembers(segment);
+        else this.#addReturnPath(segment);
+      } else {
+        this.#addTunnelled(segment);
+      }
+    }
+    for (const peer of peers)
+      for (const destination of peer.allowedIPs)
+        this.#add(peer, { ...this.#wireguard(destination), onlink: false });
+  }
+
+  /** Everyone else hands to its leader what is not for a neighbour. */
+  planFollower(): void {
+    const { segment: own, segments, peers } = this.#topology;
+    const gateway = gatewayOf(own.leader, this.#encapsulator);
+    if (gateway === null) return;
+    const byLeader = (claimant: Segment | MeshPeer, destination: Cidr): void =>
+      this.#addPrivate(claimant, destination, gateway);
+    for (const segment of segments) {
+      byLeader(segment, hostCidr(segment.wireguardIP));
+      if (segment === own) {
+        if (this.#local) this.#addMembers(segment);
+        continue;
+      }
+      for (const member of segment.members) byLeader(segment, podCIDROf(member));
+      for (const address of privateAddresses(segment)) byLeader(segment, hostCidr(address));
+      for (const cidr of segment.allowedLocationIPs) byLeader(segment, cidr);
+    }
+    for (const peer of peers) for (const cidr of peer.allowedIPs) byLeader(peer, cidr);
+  }
+
+  #addTunnelled(segment: Segment): void {
+    const add = (destination: Cidr): void =>
+      this.#add(segment, { ...this.#wireguard(destination), via: segment.wireguardIP });
+    const endpoint = segment.endpointInForce.address;
+    for (const member of segment.members) {
+      add(podCIDROf(member));
+      const address = privateAddressOf(member);
+      // A route to the endpoint itself would send the tunnel's own datagrams into the tunnel.
+      if (address !== null && !(endpoint !== undefined && sameAddress(endpoint, address)))
+        add(hostCidr(address));
+    }
+    for (const cidr of segment.allowedLocationIPs) add(cidr);
+  }
+
+  /** Neighbours: their pods by their private address, and that address wrapped for packets of our pods. */
+  #addMembers(segment: Segment): void {
+    const { self, isLeader } = this.#topology;
+    const own = privateAddressOf(self);
+    if (own === null) return;
+    for (const member of segment.members) {
+      const address = privateAddressOf(member);
+      if (member === self || address === null) continue;
+      this.#addPrivate(segment, podCIDROf(member), address);
+      if (!this.#isWrapped(address)) continue;
+      const destination = hostCidr(address);
+      const device = this.#links.tunnel;
+      this.#add(segment, { destination, via: address, device, source: own, onlink: true, table: KILO_TABLE });
+      this.rules.push({ from: podCIDROf(self), to: destination, table: KILO_TABLE });
+      if (isLeader) this.#addInputRule(destination);
+    }
+  }
+
+  /** Where another plugin joins the location, what comes out of the tunnel must return by its overlay. */
+  #addReturnPath(segment: Segment): void {
+    const { self } = this.#topology;
+    if (privateAddressOf(self) === null || this.#encapsulation === 'never') return;
+    for (const member of segment.members) {
+      const address = privateAddressOf(member);
+      const via = gatewayOf(member, this.#encapsulator);
+      if (member === self || address === null || via === null || sameAddress(via, address)) continue;
+      const destination = hostCidr(address);
+      this.#add(segment, { destination, via, device: this.#links.tunnel, onlink: true, table: KILO_TABLE });
+      this.#addInputRule(destination);
+    }
+  }
+
+  #addInputRule(to: Cidr): void {
+    this.rules.push({ to, inputDevice: this.#links.wireguard, table: KILO_TABLE });
+  }
+
+  #addPrivate(claimant: Segment | MeshPeer, destination: Cidr, via: Address): void {
+    const source = privateAddressOf(this.#topology.self);
+    if (this.#isWrapped(via) && source !== null) {
+      const device = this.#links.tunnel;
+      this.#add(claimant, { destination, via, device, source, onlink: true, table: MAIN_TABLE });
+    } else if (this.#links.private !== null) {
+      const device = this.#links.private;
+      this.#add(claimant, { destination, via, device, onlink: true, table: MAIN_TABLE });
+    }
+  }
+
+  /** The source is the private address: clouds drop what comes from an address they did not give. */
+  #wireguard(destination: Cidr): Route {
+    const source = privateAddressOf(this.#topology.self);
+    const route = { destination, device: this.#links.wireguard, onlink: true, table: MAIN_TABLE };
+    return source === null ? route : { ...route, source };
+  }
+
+  #isWrapped(gateway: Address): boolean {
+    if (this.#encapsulation !== 'crosssubnet') return this.#encapsulation === 'always';
+    const network = this.#topology.self.internalIP;
+    return network !== undefined && !contains(network, gateway);
+  }
+
+  #add(claimant: Segment | MeshPeer, route: Route): void {
+    this.wanted.push({ route, claimant });
+  }
+}
+
+const privateAddresses = (segment: Segment): Address[] =>
+  segment.members.flatMap((member) => privateAddressOf(member) ?? []);

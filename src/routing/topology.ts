@@ -1,0 +1,268 @@
+/**
+ * The mesh as a value: who is grouped with whom, who leads, which address each group has, what it may send.
+ * Every agent computes it alone from the same records, so everything here is sorted before it is counted.
+ * Source: Kilo's topology (docs/topology.md, and its agent's behaviour for grouping, election and allocation).
+ * @module
+ */
+
+import { type Address, type Cidr, formatCidr, hostCidr, network } from '../noise/ip.ts';
+import { type DraftSegment, filterAllowedLocationIPs } from './allowed-location-ips.ts';
+import { type Claims, claimNetworks } from './claims.ts';
+import { nthAddress } from './ip-prefix.ts';
+import { electLeader } from './leader.ts';
+import {
+  type Granularity,
+  isDialable,
+  isReadyNode,
+  type MeshEndpoint,
+  type Node,
+  podCIDROf,
+  type ReadyNode,
+  whyNotReady,
+} from './node.ts';
+import { type Peer, sortPeers, whyPeerNotReady, withoutRepeatedIPs } from './peer.ts';
+import type { Problem } from './problem.ts';
+import { RoutingError } from './routing-error.ts';
+import { byName, compareText } from './text-order.ts';
+
+/** What is known of the cluster at one moment. */
+export interface ClusterView {
+  readonly nodes: readonly Node[];
+  readonly peers: readonly Peer[];
+  /** Unix seconds; decides whose heart-beat is too old. */
+  readonly now: number;
+}
+
+export interface TopologyOptions {
+  readonly granularity: Granularity;
+  /** Pool of mesh addresses, the same on every node; Kilo's default is 10.4.0.0/16. */
+  readonly subnet: Cidr;
+  /** The node to look from; without it the first ready one, for who only wants to draw or print the mesh. */
+  readonly hostname?: string;
+}
+
+/** Nodes that share one mesh address, reached through their leader. */
+export interface Segment {
+  /** `location:<name>` or `node:<name>`; segments are sorted by it. */
+  readonly location: string;
+  /** Nodes with the same one reach each other without WireGuard; only in `cross` does it differ from `location`. */
+  readonly nodeLocation: string;
+  readonly leader: ReadyNode;
+  /** By name, the leader among them. */
+  readonly members: readonly ReadyNode[];
+  readonly wireguardIP: Address;
+  /** Per member pod CIDR and private IP, then the mesh address. */
+  readonly allowedIPs: readonly Cidr[];
+  /** Further ranges behind its members, after the filter. */
+  readonly allowedLocationIPs: readonly Cidr[];
+  /** The leader's endpoint, or where it was last heard from when it is known to roam. */
+  readonly endpointInForce: MeshEndpoint;
+}
+
+/** A Peer with the allowed IPs left to it and the endpoint to dial. */
+export interface MeshPeer extends Peer {
+  readonly endpointInForce?: MeshEndpoint;
+}
+
+export interface Topology {
+  readonly granularity: Granularity;
+  readonly subnet: Cidr;
+  /** The viewer. */
+  readonly self: ReadyNode;
+  /** The viewer's segment. */
+  readonly segment: Segment;
+  readonly isLeader: boolean;
+  /** The viewer's address on the WireGuard link with the pool's prefix; null when it does not lead. */
+  readonly wireguardCIDR: Cidr | null;
+  readonly segments: readonly Segment[];
+  readonly peers: readonly MeshPeer[];
+  /** Who holds each network when several claim it. */
+  readonly claims: Claims;
+  readonly problems: readonly Problem[];
+}
+
+export const buildTopology = (view: ClusterView, options: TopologyOptions): Topology => {
+  const problems: Problem[] = [];
+  const nodes = readyNodes(view, problems);
+  const self = viewer(view, nodes, options.hostname);
+  const ready = view.peers.filter((peer) => {
+    const why = whyPeerNotReady(peer);
+    if (why !== null) problems.push(peerNotReady(peer, why));
+    return why === null;
+  });
+  const peers = withoutRepeatedIPs(sortPeers(ready));
+
+  const drafts = groupNodes(nodes, options.granularity);
+  const placed = allocateAddresses(drafts, options.subnet, peers, problems);
+  const discovered = discoveredEndpoints(self, placed);
+  const segments = placed.map(
+    (draft): Segment => ({
+      location: draft.location,
+      nodeLocation: draft.nodeLocation,
+      leader: draft.leader,
+      members: draft.members,
+      wireguardIP: draft.wireguardIP,
+      allowedIPs: draft.allowedIPs,
+      allowedLocationIPs: draft.allowedLocationIPs,
+      endpointInForce: roaming(draft.leader, discovered) ?? draft.leader.endpoint,
+    }),
+  );
+  const meshPeers = peers.map((peer): MeshPeer => {
+    const endpoint = roaming(peer, discovered) ?? peer.endpoint;
+    return endpoint === undefined ? peer : { ...peer, endpointInForce: endpoint };
+  });
+
+  const segment = segments.find((candidate) => candidate.members.includes(self));
+  if (segment === undefined) {
+    throw new RoutingError(
+      'ERR_SUBNET_EXHAUSTED',
+      `The pool ${formatCidr(options.subnet)} has no address left for node "${self.name}": give every agent a larger --subnet.`,
+    );
+  }
+  const isLeader = segment.leader === self;
+  const claims = claimNetworks(segments, meshPeers, problems);
+  return {
+    granularity: options.granularity,
+    subnet: network(options.subnet),
+    self,
+    segment,
+    isLeader,
+    wireguardCIDR: isLeader ? { address: segment.wireguardIP, prefix: options.subnet.prefix } : null,
+    segments,
+    peers: meshPeers,
+    claims,
+    problems: problems.toSorted(bySubject),
+  };
+};
+
+/**
+ * Whether two segments reach each other on their private network, without a tunnel. Both need a private
+ * address: one that has none can only be reached through WireGuard.
+ */
+export const areCoLocated = (a: Segment, b: Segment): boolean =>
+  a.nodeLocation === b.nodeLocation && a.leader.internalIP !== undefined && b.leader.internalIP !== undefined;
+
+/** The nodes that take part, by name, each name once. */
+const readyNodes = (view: ClusterView, problems: Problem[]): ReadyNode[] => {
+  const nodes: ReadyNode[] = [];
+  for (const node of view.nodes.toSorted((a, b) => byName(a, b) || compareText(a.key, b.key))) {
+    const subject = { kind: 'node', name: node.name } as const;
+    if (!isReadyNode(node, view.now)) {
+      const why = whyNotReady(node, view.now) ?? '';
+      problems.push({ code: 'node-not-ready', subject, message: `Node "${node.name}" is left out: ${why}.` });
+    } else if (nodes.at(-1)?.name === node.name) {
+      const message = `Node "${node.name}" was given twice: the record with the smaller key is used.`;
+      problems.push({ code: 'node-repeated', subject, message });
+    } else {
+      nodes.push(node);
+    }
+  }
+  return nodes;
+};
+
+const peerNotReady = (peer: Peer, why: string): Problem => ({
+  code: 'peer-not-ready',
+  subject: { kind: 'peer', name: peer.name },
+  message: `Peer "${peer.name}" is left out: ${why}.`,
+});
+
+const viewer = (view: ClusterView, nodes: readonly ReadyNode[], hostname: string | undefined): ReadyNode => {
+  if (hostname === undefined) {
+    const first = nodes[0];
+    if (first !== undefined) return first;
+    throw new RoutingError('ERR_NO_READY_NODE', 'did not find any valid Kilo nodes in the cluster');
+  }
+  const self = nodes.find((node) => node.name === hostname);
+  if (self !== undefined) return self;
+  const known = view.nodes.find((node) => node.name === hostname);
+  if (known === undefined) {
+    throw new RoutingError('ERR_UNKNOWN_NODE', `did not find any node named "${hostname}" in the cluster`);
+  }
+  const why = whyNotReady(known, view.now);
+  throw new RoutingError('ERR_NODE_NOT_READY', `Node "${hostname}" cannot join the mesh: ${why}.`);
+};
+
+/** Segments by key, members by name. A node without a private address cannot be reached by a neighbour. */
+const groupNodes = (nodes: readonly ReadyNode[], granularity: Granularity): DraftSegment[] => {
+  const groups = new Map<string, [ReadyNode, ...ReadyNode[]]>();
+  for (const node of nodes) {
+    const key =
+      granularity === 'location' && node.internalIP !== undefined
+        ? `location:${node.location}`
+        : `node:${node.name}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [node]);
+    else group.push(node);
+  }
+  return [...groups]
+    .toSorted(([a], [b]) => compareText(a, b))
+    .map(([location, members]) => ({
+      location,
+      nodeLocation: granularity === 'cross' ? `location:${members[0].location}` : location,
+      leader: electLeader(members),
+      members,
+      allowedIPs: members.flatMap((node) =>
+        node.internalIP === undefined
+          ? [podCIDROf(node)]
+          : [podCIDROf(node), hostCidr(node.internalIP.address)],
+      ),
+      allowedLocationIPs: declaredLocationIPs(members),
+    }));
+};
+
+/** The union over the members, each text once, sorted by text. */
+const declaredLocationIPs = (members: readonly ReadyNode[]): Cidr[] => {
+  const byText = new Map<string, Cidr>();
+  for (const node of members) for (const cidr of node.allowedLocationIPs) byText.set(formatCidr(cidr), cidr);
+  return [...byText].toSorted(([a], [b]) => compareText(a, b)).map(([, cidr]) => cidr);
+};
+
+/** Segment k of the sorted list, counted from 1, has the pool's base plus k, as on every other node. */
+const allocateAddresses = (
+  drafts: readonly DraftSegment[],
+  subnet: Cidr,
+  peers: readonly Peer[],
+  problems: Problem[],
+): (DraftSegment & { readonly wireguardIP: Address })[] => {
+  const placed: (DraftSegment & { readonly wireguardIP: Address })[] = [];
+  for (const [index, draft] of drafts.entries()) {
+    const wireguardIP = nthAddress(subnet, index + 1);
+    if (wireguardIP === null) {
+      const message = `Segment "${draft.location}" is left out: ${formatCidr(subnet)} has no address for it.`;
+      problems.push({
+        code: 'subnet-exhausted',
+        subject: { kind: 'segment', name: draft.location },
+        message,
+      });
+      continue;
+    }
+    placed.push({ ...draft, wireguardIP, allowedIPs: [...draft.allowedIPs, hostCidr(wireguardIP)] });
+  }
+  filterAllowedLocationIPs(placed, peers, problems);
+  return placed;
+};
+
+/** Answers where a key was last heard: the viewer's own discovery first, then the others in segment order. */
+const discoveredEndpoints = (self: ReadyNode, segments: readonly DraftSegment[]) => {
+  const reporters = [self, ...segments.flatMap((segment) => segment.members)].filter(
+    (node) => node.discoveredEndpoints.size > 0,
+  );
+  return (key: string): MeshEndpoint | undefined => {
+    for (const node of reporters) {
+      const endpoint = node.discoveredEndpoints.get(key);
+      if (endpoint !== undefined && isDialable(endpoint)) return endpoint;
+    }
+    return undefined;
+  };
+};
+
+/** Only who keeps a NAT open by keepalives is known to roam; all others stay where they were declared. */
+const roaming = (
+  owner: ReadyNode | Peer,
+  discovered: (key: string) => MeshEndpoint | undefined,
+): MeshEndpoint | undefined => (owner.persistentKeepalive > 0 ? discovered(owner.key) : undefined);
+
+const bySubject = (a: Problem, b: Problem): number =>
+  compareText(a.subject.kind, b.subject.kind) ||
+  compareText(a.subject.name, b.subject.name) ||
+  compareText(a.message, b.message);
