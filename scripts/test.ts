@@ -4,7 +4,7 @@
  * @module
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './tree.ts';
 
@@ -52,9 +52,19 @@ if (missing.length > 0 && isRoot && existsSync('/etc/debian_version')) {
 }
 if (!isRoot) console.log('not root: the tests in network namespaces are skipped');
 
-const result = spawnSync(join(root, 'node_modules/.bin/vitest'), ['run', ...process.argv.slice(2)], {
-  cwd: root,
-  stdio: 'inherit',
-  env: { ...process.env, PATH: searchPath.join(':') },
-});
+const report = join(root, 'dist/test-results.json');
+mkdirSync(join(root, 'dist'), { recursive: true });
+rmSync(report, { force: true });
+const result = spawnSync(
+  join(root, 'node_modules/.bin/vitest'),
+  ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)],
+  { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: searchPath.join(':') } },
+);
 process.exitCode = result.status ?? 1;
+if (existsSync(report)) {
+  const counts = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
+  const skipped = (counts.numPendingTests ?? 0) + (counts.numTodoTests ?? 0);
+  console.log(
+    `${counts.numPassedTests ?? 0} passed, ${counts.numFailedTests ?? 0} failed, ${skipped} skipped`,
+  );
+}
