@@ -67,10 +67,12 @@ async function main(): Promise<void> {
     console.log('bench: skipped: it makes network namespaces, so it has to be run as root');
     return;
   }
-  const go = wireguardGoVersion();
-  if (go === undefined) {
+  const theirs = values.against === 'newest' ? newestWireguardGo() : debianWireguardGo();
+  if (theirs === undefined) {
     console.log(
-      'bench: skipped: wireguard-go is not on this machine (Debian: apt-get install wireguard-go iperf3)',
+      values.against === 'newest'
+        ? 'bench: skipped: the newest wireguard-go is built from its Go module, and Go is not on this machine'
+        : 'bench: skipped: wireguard-go is not on this machine (Debian: apt-get install wireguard-go iperf3)',
     );
     return;
   }
