@@ -1,0 +1,508 @@
+/**
+ * The transport side of a device: many peers' sessions, timers, staged packets, endpoints and counters, with no I/O.
+ * Source: WireGuard paper §5.4.6, §6; kernel send.c, receive.c, timers.c, peer.c for the order of things.
+ *
+ * Whoever moves the packets calls it; it never calls back. What it wants done it puts into `actions`, to be drained
+ * after each batch and after `expire`. A peer is a small number that the caller chose.
+ *
+ *     out   routeOut → usableKeypair ─┬─ slot: reserve → seal, send → sent
+ *                                     └─ NONE: stage                     (asks for a handshake)
+ *     in    receiveKeypair → open the tag → opened ─┬─ < 0: drop
+ *                                                   └─ acceptInner → …, after the batch: roam, received
+ *     time  sleep until nextDeadline → expire → drain actions
+ *
+ * Handshake messages are somebody else's (handshaker.ts), who tells of each: handshakeReceived, then installKeypair for a
+ * session it gave, then initiationSent or responseSent. A message that could not be sent is told with 0 bytes.
+ * @module
+ */
+import {
+  ActionQueue,
+  FLUSH_STAGED,
+  HANDSHAKE_STALE,
+  INITIATE,
+  INITIATE_RETRY,
+  KEEPALIVE,
+  KEYPAIR_GONE,
+} from './action-queue.ts';
+import { AllowedIps, NO_PEER } from './allowed-ips.ts';
+import { REKEY_AFTER_TIME, REKEY_ON_RECEIVE_AFTER, REKEY_TIMEOUT } from './constants.ts';
+import { growFloat64, grownCapacity } from './growable.ts';
+import { hasHeader, MALFORMED, packetLength } from './inner-packet.ts';
+import { KEYPAIR_SIZE, Keypairs, NONE, SEND_REKEY } from './keypairs.ts';
+import type { SessionKeys } from './session-keys.ts';
+import { Staged, type StagedLimits } from './staged.ts';
+import {
+  GAVE_UP,
+  HANDSHAKE_DUE,
+  KEEPALIVE_DUE,
+  NOTHING_DUE,
+  RETRY_DUE,
+  Timers,
+  ZERO_KEYS_DUE,
+} from './timers.ts';
+
+export { MALFORMED } from './inner-packet.ts';
+export { NONE } from './keypairs.ts';
+
+/**
+ * An endpoint record: socket address (28 bytes, as the system has it), its length, the length of the packet
+ * information, and at 32 that packet information (in_pktinfo or in6_pktinfo): the local address to answer from.
+ */
+export const ENDPOINT_SIZE = 64;
+const ENDPOINT_LENGTH = 28;
+const ENDPOINT_SOURCE_LENGTH = 29;
+
+/** routeOut: no peer has the destination among its allowed IPs. (MALFORMED is -1.) */
+export const NO_ROUTE = -2;
+/** acceptInner: the packet's source is not among the allowed IPs of the peer it came from. */
+export const WRONG_SOURCE = -2;
+
+/** opened: the packet is new. */
+export const ACCEPTED = 0;
+/** opened: the packet is new and the first under a new key: the handshake is confirmed, what was staged may go. */
+export const CONFIRMED = 1;
+/** opened: seen before, too old, or beyond the last counter. */
+export const REPLAYED = -1;
+
+/** While a request is on its way to the thread that does handshakes, packets do not repeat it. */
+const REQUEST_INTERVAL = 100;
+
+/* A peer's record of doubles. */
+const RECORD = 5;
+const TX_BYTES = 0;
+const RX_BYTES = 1;
+/** Wall clock, 0: never. */
+const LAST_HANDSHAKE = 2;
+/** When the last initiation or response was sent. */
+const LAST_SENT = 3;
+const LAST_REQUESTED = 4;
+const LONG_AGO = Number.NEGATIVE_INFINITY;
+
+export interface TransportOptions {
+  /** Where keypairs, endpoints and staged packets lie, at the offsets below. Fixed: it must never move or grow. */
+  readonly memory: Uint8Array;
+  /** Peers there is room for. A peer is a number below this. */
+  readonly maxPeers: number;
+  /** Offset of maxPeers endpoint records of ENDPOINT_SIZE bytes. */
+  readonly endpoints: number;
+  /** Offset, a multiple of 16, of `keypairSlots` slots of KEYPAIR_SIZE bytes; 2 × maxPeers never run out. */
+  readonly keypairs: number;
+  readonly keypairSlots: number;
+  /** Offset and size of the slab of staged packets. */
+  readonly staged: number;
+  readonly stagedSize: number;
+  readonly stagedLimits?: StagedLimits;
+  /** Uniform in [0, 1): the jitter of timers. */
+  readonly random: () => number;
+}
+
+/** Offsets for TransportOptions in a memory of their own, and the size it must have. */
+export function layOut(
+  maxPeers: number,
+  stagedSize: number,
+): Pick<
+  TransportOptions,
+  'maxPeers' | 'endpoints' | 'keypairs' | 'keypairSlots' | 'staged' | 'stagedSize'
+> & {
+  readonly size: number;
+} {
+  const keypairSlots = 2 * maxPeers;
+  const keypairs = maxPeers * ENDPOINT_SIZE;
+  const staged = keypairs + keypairSlots * KEYPAIR_SIZE;
+  return { maxPeers, endpoints: 0, keypairs, keypairSlots, staged, stagedSize, size: staged + stagedSize };
+}
+
+export class Transport {
+  readonly actions: ActionQueue = new ActionQueue();
+  readonly allowedIps: AllowedIps = new AllowedIps();
+  readonly keypairs: Keypairs;
+  readonly timers: Timers;
+  readonly staged: Staged;
+  /** Wall clock minus monotonic clock in ms; the caller keeps it right. It dates handshakes for people to read. */
+  wallOffset = 0;
+  readonly #memory: Uint8Array;
+  readonly #endpoints: number;
+  readonly #maxPeers: number;
+  #isUp = false;
+  /** By peer: 1 when it exists. */
+  readonly #exists: Uint8Array;
+  /** One more than the highest peer ever added. */
+  #limit = 0;
+  #records = new Float64Array(0);
+
+  constructor(options: TransportOptions) {
+    const { memory, endpoints, maxPeers } = options;
+    if (endpoints + maxPeers * ENDPOINT_SIZE > memory.length) {
+      throw new RangeError(`endpoints: ${maxPeers} records do not fit at ${endpoints} of ${memory.length}`);
+    }
+    this.#memory = memory;
+    this.#endpoints = endpoints;
+    this.#maxPeers = maxPeers;
+    this.#exists = new Uint8Array(maxPeers);
+    this.keypairs = new Keypairs(memory, options.keypairs, options.keypairSlots, this.actions);
+    this.staged = new Staged(memory, options.staged, options.stagedSize, options.stagedLimits);
+    this.timers = new Timers(options.random);
+  }
+
+  /* ---- Configuration ---- */
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  hasPeer(peer: number): boolean {
+    return peer >= 0 && peer < this.#limit && this.#exists[peer] === 1;
+  }
+
+  /** A new peer, with nothing known of it. Throws RangeError beyond maxPeers. */
+  addPeer(peer: number): void {
+    if (!Number.isInteger(peer) || peer < 0 || peer >= this.#maxPeers) {
+      throw new RangeError(`"peer" expected 0 to ${this.#maxPeers - 1}, got ${peer}`);
+    }
+    if (peer >= this.#limit) {
+      this.#limit = peer + 1;
+      this.#records = growFloat64(
+        this.#records,
+        RECORD * grownCapacity(this.#records.length / RECORD, this.#limit),
+        0,
+      );
+      this.actions.ensurePeers(this.#limit);
+      this.keypairs.ensurePeers(this.#limit);
+      this.staged.ensurePeers(this.#limit);
+      this.timers.ensurePeers(this.#limit);
+    }
+    this.#exists[peer] = 1;
+    const at = RECORD * peer;
+    this.#records.fill(0, at, at + RECORD);
+    this.#allowHandshakeNow(peer);
+    this.timers.setKeepaliveInterval(peer, 0);
+    const endpoint = this.endpointOffset(peer);
+    this.#memory.fill(0, endpoint, endpoint + ENDPOINT_SIZE);
+  }
+
+  /** Forgets the peer: allowed IPs first, so that nothing is routed to it any more, then timers, packets and keys. */
+  removePeer(peer: number): void {
+    if (!this.hasPeer(peer)) return;
+    this.allowedIps.removePeer(peer);
+    this.#stop(peer);
+    this.timers.setKeepaliveInterval(peer, 0);
+    this.#exists[peer] = 0;
+  }
+
+  /** Persistent keepalive in seconds, 0 to turn it off; turned on, it sends one at once. */
+  setKeepalive(peer: number, seconds: number, now: number): void {
+    if (!this.hasPeer(peer)) return;
+    const before = this.timers.keepaliveInterval(peer);
+    this.timers.setKeepaliveInterval(peer, seconds);
+    if (this.#isUp && before === 0 && seconds > 0) this.#requestKeepalive(peer, now);
+  }
+
+  /** Endpoint by configuration: `address` is a sockaddr of 16 or 28 bytes. A remembered source address is forgotten. */
+  setEndpoint(peer: number, address: Uint8Array): void {
+    if (!this.hasPeer(peer)) return;
+    const at = this.endpointOffset(peer);
+    this.#memory.fill(0, at, at + ENDPOINT_SIZE);
+    this.#memory.set(address, at);
+    this.#memory[at + ENDPOINT_LENGTH] = address.length;
+  }
+
+  /** Where the peer's endpoint record lies in memory. */
+  endpointOffset(peer: number): number {
+    return this.#endpoints + peer * ENDPOINT_SIZE;
+  }
+
+  hasEndpoint(peer: number): boolean {
+    return this.#memory[this.endpointOffset(peer) + ENDPOINT_LENGTH] !== 0;
+  }
+
+  /** Endpoint by an authenticated packet: copies a record of ENDPOINT_SIZE bytes. True when it differs from before. */
+  roam(peer: number, source: Uint8Array, offset: number): boolean {
+    const at = this.endpointOffset(peer);
+    let changed = false;
+    for (let i = 0; i < ENDPOINT_SIZE; i += 1) {
+      const byte = source[offset + i] as number;
+      if (this.#memory[at + i] === byte) continue;
+      this.#memory[at + i] = byte;
+      changed = true;
+    }
+    return changed;
+  }
+
+  /** Forgets the local address to answer from: the system shall choose anew. */
+  clearSource(peer: number): void {
+    const at = this.endpointOffset(peer);
+    this.#memory.fill(0, at + ENDPOINT_SOURCE_LENGTH, at + ENDPOINT_SIZE);
+  }
+
+  /** The same for all peers: port, mark or routes changed. */
+  clearSources(): void {
+    for (let peer = 0; peer < this.#limit; peer += 1) this.clearSource(peer);
+  }
+
+  /** The device came up: peers with a persistent keepalive say so at once. */
+  deviceUp(now: number): void {
+    if (this.#isUp) return;
+    this.#isUp = true;
+    for (let peer = 0; peer < this.#limit; peer += 1) {
+      if (this.#exists[peer] === 1 && this.timers.keepaliveInterval(peer) > 0)
+        this.#requestKeepalive(peer, now);
+    }
+  }
+
+  /** The device went down: no timers, no staged packets, no keys. Peers, endpoints and counters stay. */
+  deviceDown(): void {
+    this.#isUp = false;
+    for (let peer = 0; peer < this.#limit; peer += 1) if (this.#exists[peer] === 1) this.#stop(peer);
+  }
+
+  /** The private key changed: sessions still receive, but nothing more is sent with them. */
+  invalidateKeys(): void {
+    for (let peer = 0; peer < this.#limit; peer += 1) {
+      if (this.#exists[peer] !== 1) continue;
+      this.keypairs.expireSending(peer);
+      this.#allowHandshakeNow(peer);
+    }
+  }
+
+  /* ---- Counters ---- */
+
+  txBytes(peer: number): number {
+    return this.#records[RECORD * peer + TX_BYTES] as number;
+  }
+
+  rxBytes(peer: number): number {
+    return this.#records[RECORD * peer + RX_BYTES] as number;
+  }
+
+  /** Wall clock in ms of the last completed handshake, 0: never. */
+  lastHandshake(peer: number): number {
+    return this.#records[RECORD * peer + LAST_HANDSHAKE] as number;
+  }
+
+  /* ---- Handshake messages, done elsewhere ---- */
+
+  /** A valid initiation or response of `bytes` came from the peer. */
+  handshakeReceived(peer: number, bytes: number, now: number): void {
+    if (!this.#isActive(peer)) return;
+    this.#count(peer, RX_BYTES, bytes);
+    this.timers.anyTraversal(peer, now);
+    this.timers.anyReceived(peer);
+  }
+
+  /** An initiation was sent, or could not be: then with 0 bytes. Either way it is tried again later. */
+  initiationSent(peer: number, bytes: number, now: number): void {
+    if (!this.#isActive(peer)) return;
+    this.#handshakeSent(peer, bytes, now);
+    this.timers.initiationSent(peer, now);
+  }
+
+  /** A response was sent. */
+  responseSent(peer: number, bytes: number, now: number): void {
+    if (this.#isActive(peer)) this.#handshakeSent(peer, bytes, now);
+  }
+
+  /**
+   * Takes over the keys of a finished handshake, wiping the caller's copy. Returns the slot, or NONE when the peer is
+   * gone meanwhile or the pool is used up; the index is then given back by KEYPAIR_GONE.
+   */
+  installKeypair(keys: SessionKeys, now: number): number {
+    const { peer } = keys;
+    if (!this.#isActive(peer)) {
+      keys.sendKey.fill(0);
+      keys.receiveKey.fill(0);
+      this.actions.push(KEYPAIR_GONE, keys.localIndex);
+      return NONE;
+    }
+    const slot = this.keypairs.install(keys);
+    this.timers.sessionDerived(peer, now);
+    if (keys.isInitiator && slot !== NONE) {
+      this.#handshakeComplete(peer, now);
+      // The responder may not send before it saw a packet under the new key; an empty one will do.
+      this.actions.push(this.staged.count(peer) > 0 ? FLUSH_STAGED : KEEPALIVE, peer);
+    }
+    return slot;
+  }
+
+  /** Somebody needs a session with the peer. Asks for an initiation unless one was sent or asked for just now. */
+  requestHandshake(peer: number, now: number): void {
+    if (!this.#isActive(peer)) return;
+    this.timers.restartAttempts(peer);
+    const at = RECORD * peer;
+    if (now - (this.#records[at + LAST_SENT] as number) < REKEY_TIMEOUT) return;
+    if (now - (this.#records[at + LAST_REQUESTED] as number) < REQUEST_INTERVAL) return;
+    this.#records[at + LAST_REQUESTED] = now;
+    this.actions.push(INITIATE, peer);
+  }
+
+  /* ---- Packets out ---- */
+
+  /** The peer for an IP packet from the TUN, or MALFORMED or NO_ROUTE. */
+  routeOut(bytes: Uint8Array, offset: number, length: number): number {
+    if (!hasHeader(bytes, offset, length)) return MALFORMED;
+    const peer = this.allowedIps.lookupDestination(bytes, offset);
+    return peer === NO_PEER ? NO_ROUTE : peer;
+  }
+
+  /** The slot to send with, or NONE: then stage the packet. */
+  usableKeypair(peer: number, now: number): number {
+    return this.keypairs.usable(peer, now);
+  }
+
+  /** The first of `count` counters of the slot, or -1: the slot is used up; stage the packets. */
+  reserve(slot: number, count: number): number {
+    return this.keypairs.reserve(slot, count);
+  }
+
+  /** Keeps a packet until there is a session, and asks for one. False when the packet was dropped. */
+  stage(peer: number, bytes: Uint8Array, offset: number, length: number, now: number): boolean {
+    if (!this.#isActive(peer)) return false;
+    const kept = this.staged.push(peer, bytes, offset, length);
+    this.requestHandshake(peer, now);
+    return kept;
+  }
+
+  /** Moves the peer's oldest staged packet to `target` and returns its length; -1 when there is none. */
+  unstage(peer: number, target: Uint8Array, offset: number): number {
+    return this.staged.shift(peer, target, offset);
+  }
+
+  /** A batch left for the peer: `bytes` of UDP payload in all; `hadData`: not only keepalives. */
+  sent(peer: number, bytes: number, hadData: boolean, now: number): void {
+    this.#count(peer, TX_BYTES, bytes);
+    if (!this.#isActive(peer)) return;
+    this.timers.anyTraversal(peer, now);
+    this.timers.anySent(peer);
+    if (hadData) this.timers.dataSent(peer, now);
+    this.#keepKeyFreshSending(peer, now);
+  }
+
+  /* ---- Packets in ---- */
+
+  /** The slot of a datagram's receiver index, or NONE: no such session, or it is too old. */
+  receiveKeypair(localIndex: number, now: number): number {
+    return this.keypairs.find(localIndex, now);
+  }
+
+  /** The tag of a packet held under this slot: ACCEPTED, CONFIRMED or REPLAYED. */
+  opened(slot: number, counterHigh: number, counterLow: number, now: number): number {
+    if (!this.keypairs.accept(slot, counterHigh, counterLow)) return REPLAYED;
+    if (!this.keypairs.promote(slot)) return ACCEPTED;
+    const peer = this.keypairs.peerOf[slot] as number;
+    this.#handshakeComplete(peer, now);
+    if (this.staged.count(peer) > 0) this.actions.push(FLUSH_STAGED, peer);
+    return CONFIRMED;
+  }
+
+  /** Length without padding of an opened packet that is not empty, or MALFORMED or WRONG_SOURCE. */
+  acceptInner(peer: number, bytes: Uint8Array, offset: number, length: number): number {
+    const total = packetLength(bytes, offset, length);
+    if (total === MALFORMED) return MALFORMED;
+    return this.allowedIps.lookupSource(bytes, offset) === peer ? total : WRONG_SOURCE;
+  }
+
+  /** A batch of accepted packets came from the peer: `bytes` of UDP payload; `hadData`: not only keepalives. */
+  received(peer: number, bytes: number, hadData: boolean, now: number): void {
+    this.#count(peer, RX_BYTES, bytes);
+    if (!this.#isActive(peer)) return;
+    this.#keepKeyFreshReceiving(peer, now);
+    this.timers.anyTraversal(peer, now);
+    this.timers.anyReceived(peer);
+    if (hadData) this.timers.dataReceived(peer, now);
+  }
+
+  /* ---- Time ---- */
+
+  /** When `expire` next has something to do, Infinity when never. */
+  nextDeadline(): number {
+    return this.timers.nextDeadline();
+  }
+
+  /** Does everything that is due by now; then drain `actions`. */
+  expire(now: number): void {
+    for (;;) {
+      const event = this.timers.expire(now);
+      if (event === NOTHING_DUE) return;
+      const { peer } = this.timers;
+      switch (event) {
+        case RETRY_DUE:
+          this.clearSource(peer);
+          this.#records[RECORD * peer + LAST_REQUESTED] = now;
+          this.actions.push(INITIATE_RETRY, peer);
+          break;
+        case GAVE_UP:
+          this.staged.clear(peer);
+          break;
+        case KEEPALIVE_DUE:
+          this.#requestKeepalive(peer, now);
+          break;
+        case HANDSHAKE_DUE:
+          this.clearSource(peer);
+          this.requestHandshake(peer, now);
+          break;
+        case ZERO_KEYS_DUE:
+          this.keypairs.clear(peer);
+          this.staged.clear(peer);
+          this.actions.push(HANDSHAKE_STALE, peer);
+          break;
+      }
+    }
+  }
+
+  /* ---- */
+
+  #isActive(peer: number): boolean {
+    return this.#isUp && this.hasPeer(peer);
+  }
+
+  #stop(peer: number): void {
+    this.timers.stop(peer);
+    this.staged.clear(peer);
+    this.keypairs.clear(peer);
+    this.#allowHandshakeNow(peer);
+  }
+
+  #allowHandshakeNow(peer: number): void {
+    this.#records[RECORD * peer + LAST_SENT] = LONG_AGO;
+    this.#records[RECORD * peer + LAST_REQUESTED] = LONG_AGO;
+  }
+
+  #count(peer: number, field: number, bytes: number): void {
+    const at = RECORD * peer + field;
+    this.#records[at] = (this.#records[at] as number) + bytes;
+  }
+
+  #handshakeSent(peer: number, bytes: number, now: number): void {
+    this.#records[RECORD * peer + LAST_SENT] = now;
+    this.#count(peer, TX_BYTES, bytes);
+    this.timers.anyTraversal(peer, now);
+    this.timers.anySent(peer);
+  }
+
+  #handshakeComplete(peer: number, now: number): void {
+    this.timers.handshakeComplete(peer);
+    this.#records[RECORD * peer + LAST_HANDSHAKE] = this.wallOffset + now;
+  }
+
+  /** An empty packet, unless packets wait that say the same; without a session, the handshake says it. */
+  #requestKeepalive(peer: number, now: number): void {
+    if (this.keypairs.usable(peer, now) === NONE) this.requestHandshake(peer, now);
+    else this.actions.push(this.staged.count(peer) > 0 ? FLUSH_STAGED : KEEPALIVE, peer);
+  }
+
+  #keepKeyFreshSending(peer: number, now: number): void {
+    const slot = this.keypairs.current(peer);
+    if (slot === NONE) return;
+    const { sendCounterOf, initiatorOf, createdAtOf } = this.keypairs;
+    const isUsed = (sendCounterOf[slot] as number) > SEND_REKEY;
+    const isOld = initiatorOf[slot] === 1 && now - (createdAtOf[slot] as number) > REKEY_AFTER_TIME;
+    if (isUsed || isOld) this.requestHandshake(peer, now);
+  }
+
+  /** Once per session, at the last moment at which a new one is ready before this one ends. */
+  #keepKeyFreshReceiving(peer: number, now: number): void {
+    const slot = this.keypairs.current(peer);
+    if (slot === NONE || this.keypairs.initiatorOf[slot] !== 1) return;
+    if (now - (this.keypairs.createdAtOf[slot] as number) <= REKEY_ON_RECEIVE_AFTER) return;
+    if (this.timers.claimLastMinute(peer)) this.requestHandshake(peer, now);
+  }
+}
