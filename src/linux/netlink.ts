@@ -1,0 +1,300 @@
+/**
+ * A netlink socket: synchronous requests with acknowledgement, dumps, batches in one write, and multicast groups.
+ * Sources: include/uapi/linux/netlink.h, Documentation/userspace-api/netlink/intro.rst. The kernel answers a request inside
+ * the write, so the descriptor is never waited on: an answer that is not there was lost, which is an error, not a hang.
+ * @module
+ */
+import { closeSync, readSync, writeSync } from 'node:fs';
+import { sys } from '#sys';
+import { EAGAIN, errnoAdvice, errnoName, errnoText } from './errno.ts';
+import {
+  HEADER_LENGTH,
+  LITTLE_ENDIAN,
+  type Message,
+  MessageWriter,
+  NLM_F_ACK,
+  NLM_F_ACK_TLVS,
+  NLM_F_CAPPED,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  NLMSG_NOOP,
+  NLMSG_OVERRUN,
+  readAttributes,
+  readMessages,
+  viewOf,
+} from './netlink-message.ts';
+import { text } from './netlink-schema.ts';
+import { AF_NETLINK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW, SOL_SOCKET } from './sys.ts';
+
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+export const NETLINK_GENERIC = 16;
+
+const SOL_NETLINK = 270;
+const NETLINK_ADD_MEMBERSHIP = 1;
+const NETLINK_CAP_ACK = 10;
+const NETLINK_EXT_ACK = 11;
+const NETLINK_GET_STRICT_CHK = 12;
+const SO_RCVBUFFORCE = 33;
+const NLMSGERR_ATTR_MSG = 1;
+
+/** The kernel never builds a larger answer for one read (netlink_dump caps its buffer at 32 KiB). */
+const DATAGRAM = 65_536;
+/** Acknowledgements of one write must fit the default receive buffer (212992, about 800 each with overhead). */
+const BATCH_MESSAGES = 128;
+const BATCH_BYTES = 32_768;
+const DUMP_ATTEMPTS = 10;
+
+/** One message to send, as a value: builders in link.ts, route.ts … make them, a NetlinkSocket sends them. */
+export interface Request {
+  /** The kernel's name, RTM_NEWLINK. */
+  readonly name: string;
+  /** What it is about, for the error's sentence: `link kube-bridge`. */
+  readonly subject: string;
+  readonly type: number;
+  readonly flags: number;
+  readonly body: (writer: MessageWriter) => void;
+}
+
+export class NetlinkError extends Error {
+  readonly code = 'ERR_NETLINK';
+  readonly errno: number;
+  readonly errnoName: string;
+  readonly request: string;
+  readonly subject: string;
+  /** What the kernel says in words, when it does. */
+  readonly extack: string | undefined;
+
+  constructor(request: Pick<Request, 'name' | 'subject'>, errno: number, extack?: string, cause?: unknown) {
+    const said = extack ? ` The kernel says: ${extack}.` : '';
+    super(
+      `${request.name} for ${request.subject} failed: ${errnoText(errno)}.${said}${errnoAdvice(errno)}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.name = 'NetlinkError';
+    this.errno = errno;
+    this.errnoName = errnoName(errno);
+    this.request = request.name;
+    this.subject = request.subject;
+    this.extack = extack;
+  }
+}
+
+/** True for a NetlinkError with one of these numbers: what a caller may treat as "was so already". */
+export const isNetlinkError = (error: unknown, ...errnos: readonly number[]): error is NetlinkError =>
+  error instanceof NetlinkError && (errnos.length === 0 || errnos.includes(error.errno));
+
+/** The extended acknowledgement's text, from what follows nlmsghdr of an NLMSG_ERROR. */
+const extackOf = (message: Message): string | undefined => {
+  if ((message.flags & NLM_F_ACK_TLVS) === 0) return undefined;
+  const original = (message.flags & NLM_F_CAPPED) !== 0 ? HEADER_LENGTH : errorLength(message);
+  const attributes = readAttributes(message.payload.subarray(4 + ((original + 3) & ~3)));
+  const found = attributes.find((attribute) => attribute.type === NLMSGERR_ATTR_MSG);
+  return found && text.read(found.data);
+};
+
+const errorLength = (message: Message): number =>
+  message.payload.length < 8 ? 0 : viewOf(message.payload).getUint32(4, LITTLE_ENDIAN);
+
+const errnoOf = (message: Message): number =>
+  message.payload.length < 4 ? 0 : -viewOf(message.payload).getInt32(0, LITTLE_ENDIAN);
+
+const buffer = new Uint8Array(DATAGRAM);
+
+export interface NetlinkOptions {
+  readonly protocol: number;
+  /** Multicast groups to join (RTNLGRP_LINK …). */
+  readonly groups?: readonly number[];
+}
+
+export class NetlinkSocket {
+  readonly fd: number;
+  #sequence = 0;
+  #closed = false;
+
+  private constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  /** The socket belongs for good to the network namespace the calling thread is in now. */
+  static open(options: NetlinkOptions): NetlinkSocket {
+    const fd = sys.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, options.protocol);
+    try {
+      sys.setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, 1);
+      sys.setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, 1);
+      sys.setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, 1);
+      if (options.groups) {
+        // A burst of events must not be lost while this process is busy.
+        sys.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20);
+        for (const group of options.groups) sys.setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+      }
+      return new NetlinkSocket(fd);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    closeSync(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Sends one request and waits for its acknowledgement. */
+  request(request: Request): void {
+    this.batch([request]);
+  }
+
+  /**
+   * Sends requests in as few writes as fit. The kernel carries out each on its own, in order, also after one that failed;
+   * the first failure is thrown when all have been answered.
+   */
+  batch(requests: readonly Request[]): void {
+    const failed = this.tryBatch(requests).find((error) => error !== undefined);
+    if (failed) throw failed;
+  }
+
+  /** As batch, but answers each request's own error, or undefined where it succeeded. */
+  tryBatch(requests: readonly Request[]): (NetlinkError | undefined)[] {
+    const results: (NetlinkError | undefined)[] = [];
+    for (let at = 0; at < requests.length; ) {
+      const writer = new MessageWriter();
+      const first = this.#sequence + 1;
+      const sent: Request[] = [];
+      while (at < requests.length && sent.length < BATCH_MESSAGES && writer.length < BATCH_BYTES) {
+        const request = requests[at++];
+        if (request === undefined) break;
+        writer.message(
+          request.type,
+          request.flags | NLM_F_REQUEST | NLM_F_ACK,
+          ++this.#sequence,
+          request.body,
+        );
+        sent.push(request);
+      }
+      const one = sent[0];
+      if (one === undefined) break;
+      this.#write(one, writer);
+      results.push(...this.#acknowledgements(sent, first));
+    }
+    return results;
+  }
+
+  #acknowledgements(sent: readonly Request[], first: number): (NetlinkError | undefined)[] {
+    const results = new Array<NetlinkError | undefined>(sent.length);
+    let missing = sent.length;
+    while (missing > 0) {
+      const waiting = sent[sent.length - missing] ?? { name: 'netlink', subject: 'an answer' };
+      for (const message of this.#read(waiting)) {
+        const at = message.sequence - first;
+        const request = sent[at];
+        if (message.type !== NLMSG_ERROR || request === undefined) continue;
+        missing--;
+        const errno = errnoOf(message);
+        if (errno !== 0) results[at] = new NetlinkError(request, errno, extackOf(message));
+      }
+    }
+    return results;
+  }
+
+  /** A request answered by one message (RTM_GETLINK of one link). */
+  get(request: Request): Message {
+    const sequence = this.#send(request, NLM_F_REQUEST);
+    for (;;) {
+      for (const message of this.#read(request)) {
+        if (message.sequence !== sequence || message.type === NLMSG_NOOP) continue;
+        if (message.type !== NLMSG_ERROR) return message;
+        throw new NetlinkError(request, errnoOf(message), extackOf(message));
+      }
+    }
+  }
+
+  /** All entries of a table. Starts again when the table changed while it was read (NLM_F_DUMP_INTR). */
+  dump(request: Request): Message[] {
+    for (let attempt = 1; ; attempt++) {
+      const entries: Message[] = [];
+      const whole = this.#dumpOnce(request, entries);
+      // After many attempts under constant change the last answer is as good as any.
+      if (whole || attempt === DUMP_ATTEMPTS) return entries;
+    }
+  }
+
+  #dumpOnce(request: Request, entries: Message[]): boolean {
+    const sequence = this.#send(request, NLM_F_REQUEST | NLM_F_DUMP);
+    let whole = true;
+    for (;;) {
+      for (const message of this.#read(request)) {
+        if (message.sequence !== sequence || message.type === NLMSG_NOOP) continue;
+        if ((message.flags & NLM_F_DUMP_INTR) !== 0) whole = false;
+        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+          const errno = errnoOf(message);
+          if (errno !== 0) throw new NetlinkError(request, errno, extackOf(message));
+          return whole;
+        }
+        entries.push(message);
+      }
+    }
+  }
+
+  /**
+   * The multicast messages that have arrived, without waiting; call it when the descriptor is readable. `lost` says that
+   * the kernel had to drop some, so that the caller reads its tables afresh.
+   */
+  drain(): { readonly messages: readonly Message[]; readonly lost: boolean } {
+    const messages: Message[] = [];
+    let lost = false;
+    for (;;) {
+      try {
+        const length = readSync(this.fd, buffer);
+        messages.push(...readMessages(buffer.slice(0, length)));
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code;
+        if (code === 'ENOBUFS') lost = true;
+        else if (code === 'EAGAIN') return { messages, lost };
+        else throw error;
+      }
+    }
+  }
+
+  #send(request: Request, flags: number): number {
+    const writer = new MessageWriter(256);
+    writer.message(request.type, request.flags | flags, ++this.#sequence, request.body);
+    this.#write(request, writer);
+    return this.#sequence;
+  }
+
+  #write(request: Request, writer: MessageWriter): void {
+    try {
+      writeSync(this.fd, writer.bytes);
+    } catch (cause) {
+      throw this.#failure(request, cause);
+    }
+  }
+
+  #read(request: Pick<Request, 'name' | 'subject'>): Message[] {
+    let length: number;
+    try {
+      length = readSync(this.fd, buffer);
+    } catch (cause) {
+      throw this.#failure(request, cause);
+    }
+    const messages = readMessages(buffer.slice(0, length));
+    if (messages.length === 0 || messages.some((message) => message.type === NLMSG_OVERRUN)) {
+      throw new NetlinkError(request, 105, 'the answer is cut short');
+    }
+    return messages;
+  }
+
+  #failure(request: Pick<Request, 'name' | 'subject'>, cause: unknown): NetlinkError {
+    const errno = -((cause as NodeJS.ErrnoException).errno ?? 0);
+    return new NetlinkError(request, errno, errno === EAGAIN ? 'nothing: no answer came' : undefined, cause);
+  }
+}
