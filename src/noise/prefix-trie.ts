@@ -225,9 +225,9 @@ export class PrefixTrie {
   #drop(node: number): void {
     this.#disown(node);
     const parent = this.#nodes[node * this.#stride + PARENT] as number;
-    if (!this.#prune(node) || parent === NIL) return;
     // A branch that lost one of its two sides joins nothing any more.
-    if (this.#nodes[parent * this.#stride + PEER] === NO_PEER) this.#prune(parent);
+    if (this.#prune(node) && parent !== NIL && this.#nodes[parent * this.#stride + PEER] === NO_PEER)
+      this.#prune(parent);
     if (this.#size === 0 && this.#used > FIRST_CAPACITY) this.#startOver();
   }
 

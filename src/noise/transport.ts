@@ -26,9 +26,9 @@ import {
 } from './action-queue.ts';
 import { AllowedIps, NO_PEER } from './allowed-ips.ts';
 import { REKEY_AFTER_TIME, REKEY_ON_RECEIVE_AFTER, REKEY_TIMEOUT } from './constants.ts';
-import { growFloat64, grownCapacity } from './growable.ts';
 import { hasHeader, MALFORMED, packetLength } from './inner-packet.ts';
 import { KEYPAIR_SIZE, Keypairs, NONE, SEND_REKEY } from './keypairs.ts';
+import { ENDPOINT_SIZE, PeerTable } from './peer-table.ts';
 import type { SessionKeys } from './session-keys.ts';
 import { Staged, type StagedLimits } from './staged.ts';
 import {
@@ -43,14 +43,7 @@ import {
 
 export { MALFORMED } from './inner-packet.ts';
 export { NONE } from './keypairs.ts';
-
-/**
- * An endpoint record: socket address (28 bytes, as the system has it), its length, the length of the packet
- * information, and at 32 that packet information (in_pktinfo or in6_pktinfo): the local address to answer from.
- */
-export const ENDPOINT_SIZE = 64;
-const ENDPOINT_LENGTH = 28;
-const ENDPOINT_SOURCE_LENGTH = 29;
+export { ENDPOINT_SIZE } from './peer-table.ts';
 
 /** routeOut: no peer has the destination among its allowed IPs. (MALFORMED is -1.) */
 export const NO_ROUTE = -2;
@@ -66,17 +59,6 @@ export const REPLAYED = -1;
 
 /** While a request is on its way to the thread that does handshakes, packets do not repeat it. */
 const REQUEST_INTERVAL = 100;
-
-/* A peer's record of doubles. */
-const RECORD = 5;
-const TX_BYTES = 0;
-const RX_BYTES = 1;
-/** Wall clock, 0: never. */
-const LAST_HANDSHAKE = 2;
-/** When the last initiation or response was sent. */
-const LAST_SENT = 3;
-const LAST_REQUESTED = 4;
-const LONG_AGO = Number.NEGATIVE_INFINITY;
 
 export interface TransportOptions {
   /** Where keypairs, endpoints and staged packets lie, at the offsets below. Fixed: it must never move or grow. */
@@ -120,25 +102,12 @@ export class Transport {
   readonly staged: Staged;
   /** Wall clock minus monotonic clock in ms; the caller keeps it right. It dates handshakes for people to read. */
   wallOffset = 0;
-  readonly #memory: Uint8Array;
-  readonly #endpoints: number;
-  readonly #maxPeers: number;
+  readonly peers: PeerTable;
   #isUp = false;
-  /** By peer: 1 when it exists. */
-  readonly #exists: Uint8Array;
-  /** One more than the highest peer ever added. */
-  #limit = 0;
-  #records = new Float64Array(0);
 
   constructor(options: TransportOptions) {
-    const { memory, endpoints, maxPeers } = options;
-    if (endpoints + maxPeers * ENDPOINT_SIZE > memory.length) {
-      throw new RangeError(`endpoints: ${maxPeers} records do not fit at ${endpoints} of ${memory.length}`);
-    }
-    this.#memory = memory;
-    this.#endpoints = endpoints;
-    this.#maxPeers = maxPeers;
-    this.#exists = new Uint8Array(maxPeers);
+    const { memory } = options;
+    this.peers = new PeerTable(memory, options.endpoints, options.maxPeers);
     this.keypairs = new Keypairs(memory, options.keypairs, options.keypairSlots, this.actions);
     this.staged = new Staged(memory, options.staged, options.stagedSize, options.stagedLimits);
     this.timers = new Timers(options.random);
@@ -151,33 +120,18 @@ export class Transport {
   }
 
   hasPeer(peer: number): boolean {
-    return peer >= 0 && peer < this.#limit && this.#exists[peer] === 1;
+    return this.peers.has(peer);
   }
 
   /** A new peer, with nothing known of it. Throws RangeError beyond maxPeers. */
   addPeer(peer: number): void {
-    if (!Number.isInteger(peer) || peer < 0 || peer >= this.#maxPeers) {
-      throw new RangeError(`"peer" expected 0 to ${this.#maxPeers - 1}, got ${peer}`);
-    }
-    if (peer >= this.#limit) {
-      this.#limit = peer + 1;
-      this.#records = growFloat64(
-        this.#records,
-        RECORD * grownCapacity(this.#records.length / RECORD, this.#limit),
-        0,
-      );
-      this.actions.ensurePeers(this.#limit);
-      this.keypairs.ensurePeers(this.#limit);
-      this.staged.ensurePeers(this.#limit);
-      this.timers.ensurePeers(this.#limit);
-    }
-    this.#exists[peer] = 1;
-    const at = RECORD * peer;
-    this.#records.fill(0, at, at + RECORD);
-    this.#allowHandshakeNow(peer);
+    this.peers.add(peer);
+    const { limit } = this.peers;
+    this.actions.ensurePeers(limit);
+    this.keypairs.ensurePeers(limit);
+    this.staged.ensurePeers(limit);
+    this.timers.ensurePeers(limit);
     this.timers.setKeepaliveInterval(peer, 0);
-    const endpoint = this.endpointOffset(peer);
-    this.#memory.fill(0, endpoint, endpoint + ENDPOINT_SIZE);
   }
 
   /** Forgets the peer: allowed IPs first, so that nothing is routed to it any more, then timers, packets and keys. */
@@ -186,7 +140,7 @@ export class Transport {
     this.allowedIps.removePeer(peer);
     this.#stop(peer);
     this.timers.setKeepaliveInterval(peer, 0);
-    this.#exists[peer] = 0;
+    this.peers.remove(peer);
   }
 
   /** Persistent keepalive in seconds, 0 to turn it off; turned on, it sends one at once. */
@@ -197,86 +151,72 @@ export class Transport {
     if (this.#isUp && before === 0 && seconds > 0) this.#requestKeepalive(peer, now);
   }
 
-  /** Endpoint by configuration: `address` is a sockaddr of 16 or 28 bytes. A remembered source address is forgotten. */
+  /** Endpoint by configuration: a sockaddr of 16 or 28 bytes. A remembered source address is forgotten. */
   setEndpoint(peer: number, address: Uint8Array): void {
-    if (!this.hasPeer(peer)) return;
-    const at = this.endpointOffset(peer);
-    this.#memory.fill(0, at, at + ENDPOINT_SIZE);
-    this.#memory.set(address, at);
-    this.#memory[at + ENDPOINT_LENGTH] = address.length;
+    if (this.hasPeer(peer)) this.peers.setEndpoint(peer, address);
   }
 
-  /** Where the peer's endpoint record lies in memory. */
+  /** Where the peer's endpoint record (peer-table.ts) lies in memory. */
   endpointOffset(peer: number): number {
-    return this.#endpoints + peer * ENDPOINT_SIZE;
+    return this.peers.endpointOffset(peer);
   }
 
   hasEndpoint(peer: number): boolean {
-    return this.#memory[this.endpointOffset(peer) + ENDPOINT_LENGTH] !== 0;
+    return this.peers.hasEndpoint(peer);
   }
 
   /** Endpoint by an authenticated packet: copies a record of ENDPOINT_SIZE bytes. True when it differs from before. */
   roam(peer: number, source: Uint8Array, offset: number): boolean {
-    const at = this.endpointOffset(peer);
-    let changed = false;
-    for (let i = 0; i < ENDPOINT_SIZE; i += 1) {
-      const byte = source[offset + i] as number;
-      if (this.#memory[at + i] === byte) continue;
-      this.#memory[at + i] = byte;
-      changed = true;
-    }
-    return changed;
+    return this.peers.roam(peer, source, offset);
   }
 
   /** Forgets the local address to answer from: the system shall choose anew. */
   clearSource(peer: number): void {
-    const at = this.endpointOffset(peer);
-    this.#memory.fill(0, at + ENDPOINT_SOURCE_LENGTH, at + ENDPOINT_SIZE);
+    this.peers.clearSource(peer);
   }
 
   /** The same for all peers: port, mark or routes changed. */
   clearSources(): void {
-    for (let peer = 0; peer < this.#limit; peer += 1) this.clearSource(peer);
+    for (let peer = 0; peer < this.peers.limit; peer += 1) this.peers.clearSource(peer);
   }
 
   /** The device came up: peers with a persistent keepalive say so at once. */
   deviceUp(now: number): void {
     if (this.#isUp) return;
     this.#isUp = true;
-    for (let peer = 0; peer < this.#limit; peer += 1) {
-      if (this.#exists[peer] === 1 && this.timers.keepaliveInterval(peer) > 0)
-        this.#requestKeepalive(peer, now);
+    for (let peer = 0; peer < this.peers.limit; peer += 1) {
+      if (this.peers.has(peer) && this.timers.keepaliveInterval(peer) > 0) this.#requestKeepalive(peer, now);
     }
   }
 
   /** The device went down: no timers, no staged packets, no keys. Peers, endpoints and counters stay. */
   deviceDown(): void {
     this.#isUp = false;
-    for (let peer = 0; peer < this.#limit; peer += 1) if (this.#exists[peer] === 1) this.#stop(peer);
+    for (let peer = 0; peer < this.peers.limit; peer += 1) if (this.peers.has(peer)) this.#stop(peer);
   }
 
   /** The private key changed: sessions still receive, but nothing more is sent with them. */
   invalidateKeys(): void {
-    for (let peer = 0; peer < this.#limit; peer += 1) {
-      if (this.#exists[peer] !== 1) continue;
+    for (let peer = 0; peer < this.peers.limit; peer += 1) {
+      if (!this.peers.has(peer)) continue;
       this.keypairs.expireSending(peer);
-      this.#allowHandshakeNow(peer);
+      this.peers.allowHandshakeNow(peer);
     }
   }
 
   /* ---- Counters ---- */
 
   txBytes(peer: number): number {
-    return this.#records[RECORD * peer + TX_BYTES] as number;
+    return this.peers.txBytes(peer);
   }
 
   rxBytes(peer: number): number {
-    return this.#records[RECORD * peer + RX_BYTES] as number;
+    return this.peers.rxBytes(peer);
   }
 
   /** Wall clock in ms of the last completed handshake, 0: never. */
   lastHandshake(peer: number): number {
-    return this.#records[RECORD * peer + LAST_HANDSHAKE] as number;
+    return this.peers.lastHandshake(peer);
   }
 
   /* ---- Handshake messages, done elsewhere ---- */
@@ -284,7 +224,7 @@ export class Transport {
   /** A valid initiation or response of `bytes` came from the peer. */
   handshakeReceived(peer: number, bytes: number, now: number): void {
     if (!this.#isActive(peer)) return;
-    this.#count(peer, RX_BYTES, bytes);
+    this.peers.countRx(peer, bytes);
     this.timers.anyTraversal(peer, now);
     this.timers.anyReceived(peer);
   }
@@ -327,10 +267,9 @@ export class Transport {
   requestHandshake(peer: number, now: number): void {
     if (!this.#isActive(peer)) return;
     this.timers.restartAttempts(peer);
-    const at = RECORD * peer;
-    if (now - (this.#records[at + LAST_SENT] as number) < REKEY_TIMEOUT) return;
-    if (now - (this.#records[at + LAST_REQUESTED] as number) < REQUEST_INTERVAL) return;
-    this.#records[at + LAST_REQUESTED] = now;
+    if (now - this.peers.lastSent(peer) < REKEY_TIMEOUT) return;
+    if (now - this.peers.lastRequested(peer) < REQUEST_INTERVAL) return;
+    this.peers.handshakeRequested(peer, now);
     this.actions.push(INITIATE, peer);
   }
 
@@ -361,6 +300,13 @@ export class Transport {
     return kept;
   }
 
+  /** Has what is staged sent, or asks for the session that it needs; call it when the peer's configuration changed. */
+  sendStaged(peer: number, now: number): void {
+    if (!this.#isActive(peer) || this.staged.count(peer) === 0) return;
+    if (this.keypairs.usable(peer, now) === NONE) this.requestHandshake(peer, now);
+    else this.actions.push(FLUSH_STAGED, peer);
+  }
+
   /** Moves the peer's oldest staged packet to `target` and returns its length; -1 when there is none. */
   unstage(peer: number, target: Uint8Array, offset: number): number {
     return this.staged.shift(peer, target, offset);
@@ -368,7 +314,7 @@ export class Transport {
 
   /** A batch left for the peer: `bytes` of UDP payload in all; `hadData`: not only keepalives. */
   sent(peer: number, bytes: number, hadData: boolean, now: number): void {
-    this.#count(peer, TX_BYTES, bytes);
+    this.peers.countTx(peer, bytes);
     if (!this.#isActive(peer)) return;
     this.timers.anyTraversal(peer, now);
     this.timers.anySent(peer);
@@ -402,7 +348,7 @@ export class Transport {
 
   /** A batch of accepted packets came from the peer: `bytes` of UDP payload; `hadData`: not only keepalives. */
   received(peer: number, bytes: number, hadData: boolean, now: number): void {
-    this.#count(peer, RX_BYTES, bytes);
+    this.peers.countRx(peer, bytes);
     if (!this.#isActive(peer)) return;
     this.#keepKeyFreshReceiving(peer, now);
     this.timers.anyTraversal(peer, now);
@@ -426,7 +372,7 @@ export class Transport {
       switch (event) {
         case RETRY_DUE:
           this.clearSource(peer);
-          this.#records[RECORD * peer + LAST_REQUESTED] = now;
+          this.peers.handshakeRequested(peer, now);
           this.actions.push(INITIATE_RETRY, peer);
           break;
         case GAVE_UP:
@@ -458,29 +404,19 @@ export class Transport {
     this.timers.stop(peer);
     this.staged.clear(peer);
     this.keypairs.clear(peer);
-    this.#allowHandshakeNow(peer);
-  }
-
-  #allowHandshakeNow(peer: number): void {
-    this.#records[RECORD * peer + LAST_SENT] = LONG_AGO;
-    this.#records[RECORD * peer + LAST_REQUESTED] = LONG_AGO;
-  }
-
-  #count(peer: number, field: number, bytes: number): void {
-    const at = RECORD * peer + field;
-    this.#records[at] = (this.#records[at] as number) + bytes;
+    this.peers.allowHandshakeNow(peer);
   }
 
   #handshakeSent(peer: number, bytes: number, now: number): void {
-    this.#records[RECORD * peer + LAST_SENT] = now;
-    this.#count(peer, TX_BYTES, bytes);
+    this.peers.handshakeSent(peer, now);
+    this.peers.countTx(peer, bytes);
     this.timers.anyTraversal(peer, now);
     this.timers.anySent(peer);
   }
 
   #handshakeComplete(peer: number, now: number): void {
     this.timers.handshakeComplete(peer);
-    this.#records[RECORD * peer + LAST_HANDSHAKE] = this.wallOffset + now;
+    this.peers.handshakeCompleted(peer, this.wallOffset + now);
   }
 
   /** An empty packet, unless packets wait that say the same; without a session, the handshake says it. */
