@@ -4,6 +4,7 @@
  * Errors name the line and the key, never the value of a secret.
  * @module
  */
+import { formatBase64Key, parseBase64Key } from './base64-key.ts';
 import type { DeviceConfig, PeerConfig } from './device-config.ts';
 import {
   type Cidr,
@@ -71,19 +72,7 @@ interface PeerDraft extends Draft<Omit<ConfPeer, 'publicKey' | 'allowedIps'>> {
   readonly line: number;
 }
 
-/** 32 bytes in base64: 43 digits and one sign; the last digit holds four bits, so it is one of sixteen. */
-const BASE64_KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
 const HOST_NAME = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})$/;
-
-/** A key as wg(8) writes it, or null. */
-export function parseBase64Key(text: string): Uint8Array | null {
-  if (!BASE64_KEY.test(text)) return null;
-  return Uint8Array.from(atob(text), (digit) => digit.charCodeAt(0));
-}
-
-export function formatBase64Key(key: Uint8Array): string {
-  return btoa(String.fromCharCode(...key));
-}
 
 function key(line: number, name: string, value: string): Uint8Array {
   const parsed = parseBase64Key(value);
