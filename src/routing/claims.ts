@@ -32,8 +32,7 @@ export const claimNetworks = (
   for (const segment of segments) {
     for (const cidr of declared(segment)) {
       const rival = mesh.get(cidr);
-      if (rival !== undefined && rival !== segment)
-        problems.push(claimedTwice(cidr, rival.location, segment.location));
+      if (rival !== undefined && rival !== segment) problems.push(claimedTwice(cidr, rival, segment));
       mesh.set(cidr, segment);
       holders.set(networkKey(cidr), segment);
     }
@@ -48,7 +47,7 @@ export const claimNetworks = (
       if (cidr.prefix === 0) problems.push(defaultRoute(peer, cidr));
       const key = networkKey(cidr);
       const rival = holders.get(key);
-      if (rival !== undefined && rival !== peer) problems.push(claimedTwice(cidr, nameOf(rival), peer.name));
+      if (rival !== undefined && rival !== peer) problems.push(claimedTwice(cidr, rival, peer));
       holders.set(key, peer);
     }
   }
@@ -97,10 +96,10 @@ const ownersOfKeys = (
   return owners;
 };
 
-const claimedTwice = (cidr: Cidr, earlier: string, holder: string): Problem => ({
+const claimedTwice = (cidr: Cidr, earlier: Claimant, holder: Claimant): Problem => ({
   code: 'network-claimed-twice',
-  subject: { kind: 'segment', name: earlier },
-  message: `${formatCidr(cidr)} of "${earlier}" is also claimed by "${holder}", which gets the packets for it.`,
+  subject: { kind: 'location' in earlier ? 'segment' : 'peer', name: nameOf(earlier) },
+  message: `${formatCidr(cidr)} of "${nameOf(earlier)}" is also claimed by "${nameOf(holder)}", which gets the packets for it.`,
 });
 
 const insideMesh = (peer: Peer, cidr: Cidr, segment: Segment): Problem => ({

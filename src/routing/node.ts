@@ -6,6 +6,7 @@
 
 import { type Address, type Cidr, formatAddress } from '../noise/ip.ts';
 import { isUnspecified } from './ip-prefix.ts';
+import { isKey } from './key-text.ts';
 
 export type Granularity = 'location' | 'full' | 'cross';
 
@@ -52,12 +53,6 @@ export interface ReadyNode extends Node {
 
 /** Kilo counts a node as gone when its heart-beat is this old. */
 export const NODE_LIFETIME_SECONDS = 60;
-
-const KEY = /^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/;
-const ZERO_KEY = `${'A'.repeat(43)}=`;
-
-/** 32 bytes in base64, not all of them zero. */
-export const isKey = (key: string): boolean => KEY.test(key) && key !== ZERO_KEY;
 
 export const hasEndpoint = (endpoint: MeshEndpoint | undefined): endpoint is MeshEndpoint =>
   endpoint !== undefined &&

@@ -5,7 +5,8 @@
  */
 
 import { type Cidr, formatCidr } from '../noise/ip.ts';
-import { isKey, type MeshEndpoint } from './node.ts';
+import { isKey } from './key-text.ts';
+import type { MeshEndpoint } from './node.ts';
 import { byName, compareText } from './text-order.ts';
 
 export interface Peer {

@@ -1,0 +1,48 @@
+/**
+ * What a leader's WireGuard device shall be.
+ * Source: Kilo's configuration of its device (one peer per other segment, then one per Peer resource; the
+ * keepalive is always the viewer's own), wg(8).
+ * @module
+ */
+
+import type { DeviceConfig, PeerConfig } from '../noise/device-config.ts';
+import type { Endpoint } from '../noise/ip.ts';
+import { isKey, keyBytes } from './key-text.ts';
+import type { MeshEndpoint } from './node.ts';
+import { areCoLocated, type MeshPeer, type Segment, type Topology } from './topology.ts';
+
+/**
+ * Null for a node that does not lead: it has no tunnel. Allowed IPs are as a device would report them,
+ * without host bits and each with one holder, so that a device that is right compares equal.
+ */
+export const wireguardConfig = (topology: Topology, privateKey?: Uint8Array): DeviceConfig | null => {
+  if (!topology.isLeader) return null;
+  const { claims, self } = topology;
+  const peers: PeerConfig[] = [];
+  const add = (claimant: Segment | MeshPeer, key: string, presharedKey?: string): void => {
+    // A device ignores a peer that has its own key, and knows each key once.
+    if (!claims.ownsKey(claimant) || key === self.key) return;
+    const endpoint = dialable(claimant.endpointInForce);
+    peers.push({
+      publicKey: keyBytes(key),
+      ...(presharedKey !== undefined && isKey(presharedKey) ? { presharedKey: keyBytes(presharedKey) } : {}),
+      ...(endpoint === null ? {} : { endpoint }),
+      persistentKeepalive: self.persistentKeepalive,
+      allowedIps: claims.networksOf(claimant),
+    });
+  };
+  for (const segment of tunnelledSegments(topology)) add(segment, segment.leader.key);
+  for (const peer of topology.peers) add(peer, peer.key, peer.presharedKey);
+  const config = { listenPort: self.endpoint.port, peers };
+  return privateKey === undefined ? config : { privateKey, ...config };
+};
+
+/** The segments a leader has a tunnel to; neighbours are reached on their private network. */
+export const tunnelledSegments = (topology: Topology): Segment[] =>
+  topology.segments.filter(
+    (segment) => segment !== topology.segment && !areCoLocated(segment, topology.segment),
+  );
+
+/** A name that did not resolve is no endpoint yet; the peer stays, and is dialled once it does. */
+const dialable = (endpoint: MeshEndpoint | undefined): Endpoint | null =>
+  endpoint?.address === undefined ? null : { address: endpoint.address, port: endpoint.port };
