@@ -1,0 +1,57 @@
+/**
+ * One process at a time works on an attachment. A runtime that gives up on an ADD sends DEL while the killed
+ * process may still be inside a system call: DEL waits here until the kernel has let it go.
+ * flock(2) dies with its process, so no crash leaves a lock behind; only the empty file may stay until the
+ * next call for the same attachment.
+ * @module
+ */
+import { closeSync, fstatSync, openSync, statSync, unlinkSync } from 'node:fs';
+import { sys } from '#sys';
+import { LOCK_EX, LOCK_NB, WOULD_BLOCK } from '../linux/sys.ts';
+import { CniError } from './cni-error.ts';
+import { errorCode } from './file-error.ts';
+
+export interface AttachmentLock {
+  release(): void;
+}
+
+const deadlineMs = 30_000;
+
+export function lockAttachment(path: string): AttachmentLock {
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    const fd = openSync(path, 'w', 0o600);
+    if (waitFor(fd, deadline) && isStillAt(fd, path))
+      return {
+        release() {
+          // Unlinked while held: who waits for this file finds it gone and opens the next one.
+          unlinkSync(path);
+          closeSync(fd);
+        },
+      };
+    closeSync(fd);
+    if (performance.now() > deadline)
+      throw new CniError(
+        'ERR_CNI_TRY_AGAIN',
+        `another call for this attachment has held ${path} for ${deadlineMs / 1000} s; try again, or end that process`,
+      );
+  }
+}
+
+function waitFor(fd: number, deadline: number): boolean {
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (let pause = 1; ; pause = Math.min(pause * 2, 20)) {
+    if (sys.flock(fd, LOCK_EX | LOCK_NB) !== WOULD_BLOCK) return true;
+    if (performance.now() > deadline) return false;
+    Atomics.wait(sleeper, 0, 0, pause);
+  }
+}
+
+function isStillAt(fd: number, path: string): boolean {
+  try {
+    return statSync(path).ino === fstatSync(fd).ino;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Names that follow from an attachment alone, so that whoever must clean up after a killed ADD knows them
+ * without having been told.
+ * Hash: FNV-1a, 64 bits (RFC 9923), enough to keep names apart; nothing secret hangs on it.
+ * @module
+ */
+
+/** (CNI_CONTAINERID, CNI_IFNAME), the specification's identity of an attachment. */
+export interface AttachmentName {
+  readonly containerId: string;
+  readonly ifname: string;
+}
+
+const longestFileName = 200;
+
+function fnv1a(text: string): string {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of Buffer.from(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash.toString(16).padStart(16, '0');
+}
+
+/** ":" occurs in neither part, so no two attachments share a name. A container id may be of any length. */
+export function fileName({ containerId, ifname }: AttachmentName): string {
+  const name = `${containerId}:${ifname}`;
+  return name.length <= longestFileName ? name : `${containerId.slice(0, 150)}~${fnv1a(name)}:${ifname}`;
+}
+
+/** Host end of the veth pair: 15 bytes, the longest a link name may be. `salt` tells apart when one is taken. */
+export function hostVethName({ containerId, ifname }: AttachmentName, salt = 0): string {
+  return `veth${fnv1a(`${containerId}:${ifname}${salt === 0 ? '' : `:${salt}`}`).slice(0, 11)}`;
+}
+
+/**
+ * Locally administered, unicast. An IPv4 address gives the MAC address (0a:58 and the four bytes), so that a
+ * neighbour's stale ARP entry is still right when the address comes to another pod.
+ */
+export function macAddress(seed: string, ipv4?: Uint8Array): string {
+  const bytes =
+    ipv4 === undefined ? [0x0a, 0x59, ...Buffer.from(fnv1a(seed).slice(0, 8), 'hex')] : [0x0a, 0x58, ...ipv4];
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+}

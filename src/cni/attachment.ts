@@ -1,0 +1,219 @@
+/**
+ * One container's attachment to one network: planned, recorded, built, and undone from the record alone.
+ *
+ *     lock ─ record 'begun' ─ leases ─ bridge ─ veth ─ addresses, routes ─ record 'done' ─ unlock
+ *            └──────────── undone in reverse by this call, or by any later DEL or GC ────────────┘
+ *
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import { parseIp } from '../linux/ip-address.ts';
+import { getLink } from '../linux/link.ts';
+import type { NetlinkSocket } from '../linux/netlink.ts';
+import { openRouteSocket } from '../linux/rtnetlink.ts';
+import { type AttachmentName, hostVethName, macAddress } from './attachment-name.ts';
+import { ensureBridge, ensureGateways } from './bridge.ts';
+import { CniError } from './cni-error.ts';
+import { type Allocation, allocate } from './ipam/allocator.ts';
+import { LeaseStore } from './ipam/lease-store.ts';
+import type { Netns } from './netns.ts';
+import type { NetworkConfig } from './network-config.ts';
+import { type AttachmentRecord, RecordStore } from './record.ts';
+import type { Request } from './request.ts';
+import { readResolvConf } from './resolv-conf.ts';
+import type { Dns, Result, Route } from './result.ts';
+import { configurePod, createVeth, deleteVeth } from './veth.ts';
+
+export function attach(request: Request, config: NetworkConfig, netns: Netns): Result {
+  const records = new RecordStore(config.stateDir, config.name);
+  records.prepare();
+  const lock = records.lock(request);
+  try {
+    const socket = openRouteSocket();
+    try {
+      clearWay(records, socket, request, netns);
+      const record = beginning(request, config, netns, freeVethName(socket, request));
+      records.begin(record);
+      try {
+        const result = build(record, config, netns, socket);
+        records.finish({
+          ...record,
+          state: 'done',
+          addresses: result.ips.map(({ address }) => address.split('/')[0] ?? ''),
+          result,
+        });
+        return result;
+      } catch (error) {
+        undo(records, record, () => socket);
+        throw error;
+      }
+    } finally {
+      socket.close();
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+/** Undoes what an earlier ADD of the same attachment left; refuses when that attachment is alive. */
+function clearWay(records: RecordStore, socket: NetlinkSocket, name: AttachmentName, netns: Netns): void {
+  const record = records.read(name);
+  if (record === undefined) return;
+  const alive =
+    record.state === 'done' && record.bootId === bootId() && getLink(socket, record.hostVeth) !== undefined;
+  if (alive)
+    throw new CniError(
+      'ERR_CNI_ATTACHED',
+      `${record.addresses.join(', ') || name.ifname} has been allocated to ${name.containerId}, duplicate allocation is not allowed`,
+      {
+        details: `container ${name.containerId} has ${name.ifname} on network ${record.network} since ${record.at}${
+          record.netnsId === netns.id ? '' : `, in ${record.netns}`
+        }; run DEL for it first`,
+      },
+    );
+  undo(records, record, () => socket);
+}
+
+/** The name follows from the attachment; only when a stranger has it does another one. */
+function freeVethName(socket: NetlinkSocket, name: AttachmentName): string {
+  for (let salt = 0; salt < 16; salt++) {
+    const candidate = hostVethName(name, salt);
+    if (getLink(socket, candidate) === undefined) return candidate;
+  }
+  throw new CniError(
+    'ERR_CNI_KERNEL',
+    `16 names for the host's interface are taken, the last ${hostVethName(name, 15)}`,
+  );
+}
+
+function beginning(
+  request: Request,
+  config: NetworkConfig,
+  netns: Netns,
+  hostVeth: string,
+): AttachmentRecord {
+  return {
+    containerId: request.containerId,
+    ifname: request.ifname,
+    network: config.name,
+    state: 'begun',
+    bootId: bootId(),
+    netns: netns.path,
+    netnsId: netns.id,
+    bridge: config.bridge,
+    hostVeth,
+    leases: config.ipam === undefined ? '' : `${config.ipam.dataDir}/${config.name}`,
+    addresses: [],
+    podName: podName(request.args),
+    at: new Date().toISOString(),
+    result: undefined,
+  };
+}
+
+function podName(args: ReadonlyMap<string, string>): string {
+  const name = args.get('K8S_POD_NAME') ?? '';
+  const namespace = args.get('K8S_POD_NAMESPACE') ?? '';
+  return namespace === '' ? name : `${namespace}/${name}`;
+}
+
+function build(record: AttachmentRecord, config: NetworkConfig, netns: Netns, socket: NetlinkSocket): Result {
+  const allocations = reserve(record, config);
+  const bridge = ensureBridge(socket, config);
+  if (config.isGateway) ensureGateways(socket, bridge, gatewaysOf(allocations), config.forceAddress);
+  const ipv4 = allocations.find(({ address }) => !address.includes(':'))?.address.split('/')[0];
+  const hostMac = macAddress(record.hostVeth);
+  const mac =
+    config.mac || macAddress(`${record.hostVeth}:pod`, ipv4 === undefined ? undefined : parseIp(ipv4));
+  createVeth(socket, bridge, netns, {
+    hostName: record.hostVeth,
+    hostMac,
+    name: record.ifname,
+    mac,
+    mtu: config.mtu,
+    hairpin: config.hairpinMode,
+    isolated: config.portIsolation,
+  });
+  const routes = routesOf(config, allocations);
+  const link = configurePod(netns, {
+    name: record.ifname,
+    addresses: allocations.map(({ address }) => address),
+    routes: routes.map((route) => withGateway(route, allocations)),
+  });
+  return {
+    interfaces: [
+      { name: bridge.name, mac: bridge.mac, mtu: bridge.mtu },
+      { name: record.hostVeth, mac: hostMac, mtu: link.mtu },
+      { name: record.ifname, mac: link.mac, mtu: link.mtu, sandbox: netns.path },
+    ],
+    ips: allocations.map((allocation) => ({ ...allocation, interface: 2 })),
+    routes,
+    dns: dnsOf(config),
+  };
+}
+
+function reserve(record: AttachmentRecord, { ipam }: NetworkConfig): readonly Allocation[] {
+  if (ipam === undefined) return [];
+  const leases = new LeaseStore(record.leases, record, record.hostVeth);
+  leases.prepare();
+  const allocations = allocate(leases, ipam.sets, ipam.excluded, ipam.requested);
+  leases.discardDraft();
+  return allocations;
+}
+
+/** "10.42.0.1/24" for each gateway, once. */
+function gatewaysOf(allocations: readonly Allocation[]): readonly string[] {
+  return [...new Set(allocations.map(({ address, gateway }) => `${gateway}/${address.split('/')[1]}`))];
+}
+
+const isV6 = (text: string): boolean => text.includes(':');
+const isDefault = ({ dst }: Route): boolean => dst.endsWith('/0');
+
+/**
+ * A default route by way of the gateway, unless the configuration has one that names another.
+ * One without a gateway means the same route: Go adds both, and fails because the kernel has the first.
+ */
+function routesOf(config: NetworkConfig, allocations: readonly Allocation[]): readonly Route[] {
+  const configured = config.ipam?.routes ?? [];
+  if (!config.isDefaultGateway) return configured;
+  const families = [false, true].filter((v6) => allocations.some(({ gateway }) => isV6(gateway) === v6));
+  const missing = families.filter(
+    (v6) => !configured.some((route) => isDefault(route) && isV6(route.dst) === v6 && route.gw !== undefined),
+  );
+  const kept = configured.filter((route) => !(isDefault(route) && missing.includes(isV6(route.dst))));
+  return [...kept, ...missing.map((v6) => withGateway({ dst: v6 ? '::/0' : '0.0.0.0/0' }, allocations))];
+}
+
+/** A route without a gateway goes by way of the first one of its family. */
+function withGateway(route: Route, allocations: readonly Allocation[]): Route {
+  const gw = route.gw ?? allocations.find(({ gateway }) => isV6(gateway) === isV6(route.dst))?.gateway;
+  return gw === undefined ? route : { ...route, gw };
+}
+
+function dnsOf(config: NetworkConfig): Dns {
+  if (Object.keys(config.dns).length > 0) return config.dns;
+  const path = config.ipam?.resolvConf ?? '';
+  return path === '' ? {} : readResolvConf(path);
+}
+
+/**
+ * Back to nothing: traffic first, then the address (nobody else may have it while we still answer for it),
+ * then the record, which has to outlive all it tells of.
+ */
+export function undo(records: RecordStore, record: AttachmentRecord, openSocket: () => NetlinkSocket): void {
+  // Links do not survive a reboot; a record that tells nothing of its boot is taken for one of this.
+  if (record.bootId === '' || record.bootId === bootId()) deleteVeth(openSocket(), record.hostVeth);
+  if (record.leases !== '') {
+    const leases = new LeaseStore(record.leases, record, record.hostVeth);
+    leases.discardDraft();
+    const held = record.state === 'done' ? record.addresses : leases.heldByOwner();
+    for (const address of held) leases.release(address);
+  }
+  records.remove(record);
+}
+
+let boot: string | undefined;
+
+export function bootId(): string {
+  boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return boot;
+}

@@ -1,0 +1,141 @@
+/**
+ * Leases on disk, in host-local's layout, so that a node can change plugins in either direction:
+ *
+ *     <dataDir>/<network>/10.42.0.5            "<container id>\r\n<interface>", no newline at the end
+ *                         last_reserved_ip.0   the address handed out last from range set 0
+ *
+ * host-local creates a lease and fills it in two steps; a kill between them leaves an empty file that nothing
+ * ever frees. Here the text is written beside it and link(2) puts it in place: it fails when the name is taken,
+ * exactly like O_EXCL, and what appears is whole.
+ * @module
+ */
+import {
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { errorCode } from '../file-error.ts';
+import { type IpAddress, parseAddress } from './ip-address.ts';
+
+export interface Owner {
+  readonly containerId: string;
+  readonly ifname: string;
+}
+
+export class LeaseStore {
+  readonly directory: string;
+  readonly #owner: Owner;
+  readonly #draft: string;
+
+  /** `token` names this attachment's drafts, so that whoever cleans up after it finds them. */
+  constructor(directory: string, owner: Owner, token: string) {
+    this.directory = directory;
+    this.#owner = owner;
+    this.#draft = `${directory}/.draft-${token}`;
+  }
+
+  prepare(): void {
+    mkdirSync(this.directory, { recursive: true, mode: 0o755 });
+    this.#write(this.#draft, leaseText(this.#owner));
+  }
+
+  /** False when somebody holds the address already. */
+  reserve(address: string): boolean {
+    try {
+      linkSync(this.#draft, `${this.directory}/${address}`);
+      return true;
+    } catch (error) {
+      if (errorCode(error) === 'EEXIST') return false;
+      throw error;
+    }
+  }
+
+  /** After the last `reserve`. */
+  discardDraft(): void {
+    unlinkIfThere(this.#draft);
+    unlinkIfThere(`${this.#draft}.last`);
+  }
+
+  last(set: number): IpAddress | undefined {
+    try {
+      return parseAddress(readFileSync(`${this.directory}/last_reserved_ip.${set}`, 'utf8').trim());
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  /** A reader sees the old address or the new one, never half of one. */
+  setLast(set: number, address: string): void {
+    this.#write(`${this.#draft}.last`, address);
+    renameSync(`${this.#draft}.last`, `${this.directory}/last_reserved_ip.${set}`);
+  }
+
+  /** Removes the lease if it is ours; leaves it when the address meanwhile belongs to another. */
+  release(address: string): void {
+    const owner = this.ownerOf(address);
+    if (owner !== undefined && isSame(owner, this.#owner)) unlinkIfThere(`${this.directory}/${address}`);
+  }
+
+  /** Addresses held by this attachment, found by reading every lease: only for one that has no record. */
+  heldByOwner(): readonly string[] {
+    return this.addresses().filter((address) => {
+      const owner = this.ownerOf(address);
+      return owner !== undefined && isSame(owner, this.#owner);
+    });
+  }
+
+  /** Names of all lease files. */
+  addresses(): readonly string[] {
+    try {
+      return readdirSync(this.directory).filter((name) => parseAddress(name) !== undefined);
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return [];
+      throw error;
+    }
+  }
+
+  ownerOf(address: string): Owner | undefined {
+    try {
+      return parseLease(readFileSync(`${this.directory}/${address}`, 'utf8'));
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return undefined;
+      throw error;
+    }
+  }
+
+  #write(path: string, text: string): void {
+    const fd = openSync(path, 'w', 0o600);
+    try {
+      writeSync(fd, text);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+export const leaseText = ({ containerId, ifname }: Owner): string => `${containerId}\r\n${ifname}`;
+
+/** Very old host-local wrote the container id alone: `ifname` is then empty and stands for any. */
+export function parseLease(text: string): Owner {
+  const [containerId = '', ifname = ''] = text.trim().split('\r\n');
+  return { containerId, ifname };
+}
+
+function isSame(lease: Owner, owner: Owner): boolean {
+  return lease.containerId === owner.containerId && (lease.ifname === '' || lease.ifname === owner.ifname);
+}
+
+function unlinkIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+}

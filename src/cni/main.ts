@@ -1,0 +1,117 @@
+/**
+ * The CNI executable: one call, one answer. stdout carries one JSON document or nothing, people read stderr.
+ * Source: CNI specification 1.1.0 §2 to §4.
+ * @module
+ */
+import { fstatSync, readSync, writeSync } from 'node:fs';
+import manifest from '../../package.json' with { type: 'json' };
+import { asCniError, CniError, errorDocument } from './cni-error.ts';
+import { errorCode } from './file-error.ts';
+import {
+  type Environment,
+  newestVersion,
+  parseRequest,
+  parseVerb,
+  type Request,
+  spokenVersion,
+  supportedVersions,
+} from './request.ts';
+import { add } from './verbs/add.ts';
+import { del } from './verbs/del.ts';
+
+const about = `CNI kilowire plugin v${manifest.version}: it joins containers to a bridge and gives them addresses; a container runtime calls it with CNI_COMMAND and a network configuration on stdin, see the CNI specification.
+CNI protocol versions supported: ${supportedVersions.join(', ')}
+`;
+
+const longestConfiguration = 16 << 20;
+
+function run(request: Request, env: Environment): string {
+  switch (request.verb) {
+    case 'ADD':
+      return add(request, env);
+    case 'DEL':
+      del(request, env);
+      return '';
+    default:
+      throw new CniError(
+        'ERR_CNI_NOT_AVAILABLE',
+        `kilowire v${manifest.version} does not implement ${request.verb}`,
+      );
+  }
+}
+
+function main(env: Environment): number {
+  if (!env.CNI_COMMAND) {
+    write(2, about);
+    return 0;
+  }
+  let stdin = '';
+  try {
+    const verb = parseVerb(env);
+    if (verb === 'VERSION') {
+      write(1, JSON.stringify({ cniVersion: newestVersion, supportedVersions }));
+      return 0;
+    }
+    const request = parseRequest(verb, env, () => {
+      stdin = readStdin();
+      return stdin;
+    });
+    write(1, run(request, env));
+    return 0;
+  } catch (error) {
+    write(1, errorDocument(asCniError(error), spokenVersion(stdin)));
+    return 1;
+  }
+}
+
+function readStdin(): string {
+  if (fstatSync(0).isCharacterDevice() && process.stdin.isTTY)
+    throw new CniError(
+      'ERR_CNI_DECODING',
+      'error unmarshall network config: stdin is a terminal; give it the configuration: kilowire-cni < network.json',
+    );
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(65_536);
+    const length = readSome(chunk);
+    if (length === 0) return Buffer.concat(chunks).toString('utf8');
+    chunks.push(chunk.subarray(0, length));
+    size += length;
+    if (size > longestConfiguration)
+      throw new CniError('ERR_CNI_DECODING', 'error unmarshall network config: it is longer than 16 MiB');
+  }
+}
+
+/** A runtime may hand us the non-blocking end of its pipe. */
+function readSome(chunk: Buffer): number {
+  for (;;) {
+    try {
+      return readSync(0, chunk);
+    } catch (error) {
+      if (errorCode(error) === 'EOF') return 0;
+      if (errorCode(error) !== 'EAGAIN') throw error;
+      pause();
+    }
+  }
+}
+
+function write(fd: number, text: string): void {
+  let rest = Buffer.from(text);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(fd, rest));
+    } catch (error) {
+      // A reader that has gone away is no reason to undo the work.
+      if (errorCode(error) === 'EPIPE') return;
+      if (errorCode(error) !== 'EAGAIN') throw error;
+      pause();
+    }
+  }
+}
+
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+}
+
+process.exit(main(process.env));

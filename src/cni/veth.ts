@@ -1,0 +1,134 @@
+/**
+ * The pair of interfaces that joins a container to its bridge. Made by one message, the container's end born in
+ * its namespace under its final name: there is nothing to move or rename, and nothing in between to be killed in.
+ * @module
+ */
+import { IFA_F_NODAD, newAddress } from '../linux/address.ts';
+import { EEXIST, ENODEV } from '../linux/errno.ts';
+import { changeBridgePort, changeLink, deleteLink, getLink, type Link, newLink } from '../linux/link.ts';
+import { enterNamespace, writeSysctl } from '../linux/namespaces.ts';
+import { isNetlinkError, type NetlinkSocket } from '../linux/netlink.ts';
+import { newRoute } from '../linux/route.ts';
+import { openRouteSocket } from '../linux/rtnetlink.ts';
+import { CniError } from './cni-error.ts';
+import { bounds, formatAddress, parsePrefix } from './ipam/ip-address.ts';
+import type { Netns } from './netns.ts';
+import type { Route } from './result.ts';
+
+export interface VethPlan {
+  readonly hostName: string;
+  readonly hostMac: string;
+  readonly name: string;
+  readonly mac: string;
+  /** 0: the kernel's default. */
+  readonly mtu: number;
+  readonly hairpin: boolean;
+  readonly isolated: boolean;
+}
+
+export interface PodPlan {
+  readonly name: string;
+  /** "10.42.0.5/24" */
+  readonly addresses: readonly string[];
+  readonly routes: readonly Route[];
+}
+
+const loopback = 1;
+
+export function createVeth(socket: NetlinkSocket, bridge: Link, netns: Netns, plan: VethPlan): void {
+  const mtu = plan.mtu === 0 ? undefined : plan.mtu;
+  const request = newLink({
+    kind: 'veth',
+    name: plan.hostName,
+    mac: plan.hostMac,
+    mtu,
+    master: bridge.index,
+    up: true,
+    peer: { name: plan.name, mac: plan.mac, mtu, namespace: netns.fd },
+  });
+  try {
+    socket.request(request);
+  } catch (error) {
+    if (!isNetlinkError(error, EEXIST)) throw error;
+    throw new CniError(
+      'ERR_CNI_ATTACHED',
+      `container veth name ("${plan.name}") peer provided ("${plan.hostName}") already exists`,
+      { cause: error },
+    );
+  }
+  if (!plan.hairpin && !plan.isolated) return;
+  const host = getLink(socket, plan.hostName);
+  if (host === undefined)
+    throw new CniError('ERR_CNI_TRY_AGAIN', `"${plan.hostName}" was deleted while it was set up`);
+  socket.request(
+    changeBridgePort(host.index, {
+      ...(plan.hairpin ? { hairpin: 1 } : {}),
+      ...(plan.isolated ? { isolated: 1 } : {}),
+    }),
+  );
+}
+
+/** Addresses, links up, routes. Answers the container's end as the kernel has it. */
+export function configurePod(netns: Netns, plan: PodPlan): Link {
+  const { name } = plan;
+  const v6 = plan.addresses.some((address) => address.includes(':'));
+  const { socket, link } = enterNamespace(netns.fd, () => {
+    const inside = openRouteSocket();
+    const found = getLink(inside, name);
+    // Announced when the link comes up, so that neighbours forget the address's last holder.
+    writeSysctl(`net/ipv4/conf/${name}/arp_notify`, '1');
+    if (v6) {
+      writeSysctl('net/ipv6/conf/lo/disable_ipv6', '0');
+      writeSysctl(`net/ipv6/conf/${name}/disable_ipv6`, '0');
+      writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, '1');
+      writeSysctl(`net/ipv6/conf/${name}/ndisc_notify`, '1');
+    }
+    return { socket: inside, link: found };
+  });
+  try {
+    if (link === undefined) throw new CniError('ERR_CNI_KERNEL', `"${name}" is not in ${netns.path}`);
+    socket.batch([
+      changeLink(loopback, { up: true }),
+      ...plan.addresses.map((address) =>
+        newAddress({ link: link.index, address, ...familyDefaults(address) }),
+      ),
+      changeLink(link.index, { up: true }),
+      ...plan.routes.map((route) => podRoute(route, link.index)),
+    ]);
+    return link;
+  } finally {
+    socket.close();
+  }
+}
+
+function podRoute(route: Route, link: number) {
+  const prefix = parsePrefix(route.dst);
+  return newRoute({
+    destination: prefix?.length === 0 ? 'default' : route.dst,
+    family: prefix?.family,
+    link,
+    gateway: route.gw,
+    metric: route.priority,
+    table: route.table,
+    scope: route.scope,
+    mtu: route.mtu,
+    advmss: route.advmss,
+  });
+}
+
+function familyDefaults(address: string): { flags?: number; broadcast?: string } {
+  const prefix = parsePrefix(address);
+  if (prefix === undefined || prefix.family === 6) return { flags: IFA_F_NODAD };
+  return { broadcast: formatAddress({ family: 4, value: bounds(prefix).last }) };
+}
+
+/** Deleting the host's end takes the container's with it. Gone already is what was wanted. */
+export function deleteVeth(socket: NetlinkSocket, hostName: string): boolean {
+  try {
+    socket.request(deleteLink(hostName));
+    return true;
+  } catch (error) {
+    if (isNetlinkError(error, ENODEV)) return false;
+    throw error;
+  }
+}
