@@ -78,7 +78,7 @@ function padded(length: u32, mtu: u32): u32 {
   return length - unit + min<u32>((unit + 15) & ~15, mtu);
 }
 
-/** Offset of the transport header of an IPv6 packet past hop-by-hop and destination options (RFC 8200 §4); 0: not there. */
+/** Where `wanted` begins past hop-by-hop and destination options (RFC 8200 §4), perhaps behind the end; 0: nowhere. */
 function transportOffset6(ip: usize, length: u32, wanted: u32): u32 {
   let next = <u32>load<u8>(ip, 6);
   let at: u32 = 40;
@@ -86,7 +86,6 @@ function transportOffset6(ip: usize, length: u32, wanted: u32): u32 {
     if ((next != 0 && next != 60) || at + 8 > length) return 0;
     next = <u32>load<u8>(ip + at);
     at += (<u32>load<u8>(ip + at, 1) + 1) << 3;
-    if (at > length) return 0;
   }
   return at;
 }

@@ -42,7 +42,15 @@ const udpTrain = (packet: Uint8Array, gsoSize: number, extra = {}) => {
   );
 };
 
-const addresses = fc.constantFrom(v4(1), v6(1));
+const addresses = fc.oneof(
+  fc.constantFrom(v4(1), v6(1)),
+  fc
+    .record({
+      src: fc.constantFrom(pattern(4, 1).fill(255, 1), pattern(16, 5)),
+      dst: fc.constantFrom(pattern(4, 2).fill(255, 0, 3), pattern(16, 6).fill(255)),
+    })
+    .filter(({ src, dst }) => src.length === dst.length),
+);
 const options = fc.nat(10).map((words) => pattern(words * 4, words));
 const ipFields = {
   addresses,
@@ -323,6 +331,36 @@ describe('the split', () => {
     expect(result(tcpTrain(whole.subarray(0, 39), 100))).toBe(DROP_GSO_HEADER);
     expect(areas.kernel.sealPlanned(areas.keyAt, 1, 0, 0, 0, 100, areas.out)).toBe(0);
     expect(areas.kernel.cutSegment(0, areas.out)).toBe(0);
+  });
+
+  it('finds TCP behind hop-by-hop and destination options, and nothing behind other headers', () => {
+    const behind = (next: number, ...bytes: number[]) =>
+      tcp({
+        addresses: v6(1),
+        seq: 1,
+        payload: pattern(200),
+        extensions: { next, bytes: Uint8Array.from(bytes) },
+      });
+    const result = (packet: Uint8Array, checksumStart: number) => {
+      const read = tcpTrain(packet, 100, { checksumStart });
+      areas.bytes.set(read, areas.end - read.length);
+      return areas.kernel.plan(areas.end - read.length, read.length, 0);
+    };
+    const pad = [1, 4, 0, 0, 0, 0];
+    const both = behind(0, 60, 0, ...pad, 6, 1, ...pad, 0, 0, 0, 0, 0, 0, 0, 0);
+    expect(result(both, 64)).toBe(2);
+    expect(
+      areas.unmerge(tcpTrain(both, 100, { checksumStart: 64 })).map((write) => write.subarray(10)),
+    ).toEqual(naiveSegments(tcpTrain(both, 100, { checksumStart: 64 })));
+    expect(result(both, 40)).toBe(DROP_GSO_HEADER);
+    for (const next of [43, 44, 50, 51, 59, 17]) {
+      expect(result(behind(next, 6, 0, ...pad), 48)).toBe(DROP_GSO_HEADER);
+    }
+    // Cut within the chain, flush with the end of the memory.
+    for (let length = 40; length < 84; length++)
+      expect(result(both.subarray(0, length), 64)).toBe(DROP_GSO_HEADER);
+    expect(result(behind(0, 6, 255, ...pad), 2088)).toBe(DROP_GSO_HEADER);
+    expect(result(behind(0, 0, 255, ...pad), 2088)).toBe(DROP_GSO_HEADER);
   });
 
   it('takes a train whose checksum flag is not set, by its own headers', () => {
