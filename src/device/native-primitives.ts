@@ -58,7 +58,7 @@ function plain(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer);
 }
 
-function secureRandomBytes(length: number): Uint8Array {
+export function secureRandomBytes(length: number): Uint8Array {
   return randomFillSync(new Uint8Array(length));
 }
 

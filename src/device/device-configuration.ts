@@ -1,0 +1,167 @@
+/**
+ * What the lines of a `set` on the control socket do to a device.
+ * Source: the cross-platform configuration protocol; wireguard-go device/uapi.go for effects and error numbers.
+ * @module
+ */
+import { networkInterfaces } from 'node:os';
+import type { Cidr, Endpoint } from '../noise/ip.ts';
+import { EADDRINUSE, EINVAL, type SetSink } from '../noise/uapi-parser.ts';
+import { ENDPOINT_SIZE, writeEndpoint } from '../tun/endpoint.ts';
+import { interfaceIndex } from '../tun/tun-device.ts';
+import type { Device } from './device.ts';
+import { peerName } from './log.ts';
+import type { Peer } from './peer-book.ts';
+import { packPrefixes } from './plane-protocol.ts';
+
+const IPV4_MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/** The number of an IPv6 zone: an interface's name or index; 0 when there is none. */
+function scopeOf(zone: string | undefined): number {
+  if (zone === undefined) return 0;
+  if (/^\d+$/.test(zone)) return Number(zone);
+  const known = networkInterfaces()[zone]?.find((entry) => entry.family === 'IPv6');
+  return interfaceIndex(zone) ?? (known?.family === 'IPv6' ? known.scopeid : 0);
+}
+
+/** An IPv4 address in IPv6 clothing belongs on the IPv4 socket. */
+function plainAddress(address: Uint8Array): Uint8Array {
+  const isMapped = address.length === 16 && IPV4_MAPPED.every((byte, index) => address[index] === byte);
+  return isMapped ? address.slice(12) : address;
+}
+
+export class DeviceConfiguration implements SetSink {
+  readonly #device: Device;
+  #peer: Peer | undefined;
+  /** Ranges of the section at hand that the data plane has not been told of. */
+  #ranges: Cidr[] = [];
+
+  constructor(device: Device) {
+    this.#device = device;
+  }
+
+  privateKey(key: Uint8Array): number {
+    const { handshaker, book, plane } = this.#device;
+    const { changed, removedPeer } = handshaker.setPrivateKey(key);
+    if (!changed) return 0;
+    this.#device.log.verbose('UAPI: Updating private key');
+    const own = removedPeer === null ? undefined : book.byId(removedPeer);
+    if (own !== undefined) this.#forget(own);
+    plane.send({ kind: 'expire-keys' });
+    for (const peer of book.all()) if (peer.keepalive > 0) plane.send({ kind: 'configured', peer: peer.id });
+    return 0;
+  }
+
+  listenPort(port: number): number {
+    this.#device.log.verbose('UAPI: Updating listen port');
+    return this.#device.setListenPort(port) ? 0 : EADDRINUSE;
+  }
+
+  fwmark(mark: number): number {
+    this.#device.log.verbose('UAPI: Updating fwmark');
+    return this.#device.setMark(mark) ? 0 : EADDRINUSE;
+  }
+
+  replacePeers(): number {
+    this.#device.log.verbose('UAPI: Removing all peers');
+    for (const peer of [...this.#device.book.all()]) this.#remove(peer);
+    return 0;
+  }
+
+  peer(publicKey: Uint8Array): 'found' | 'created' | 'own-key' | number {
+    const { book, handshaker, plane } = this.#device;
+    this.#ranges = [];
+    this.#peer = book.byKey(publicKey);
+    if (this.#peer !== undefined) return 'found';
+    const peer = book.add(publicKey);
+    if (peer === undefined) return EINVAL;
+    if (handshaker.addPeer(peer.id, peer.publicKey) === 'own-key') {
+      book.remove(peer);
+      return 'own-key';
+    }
+    plane.send({ kind: 'add-peer', peer: peer.id });
+    this.#peer = peer;
+    this.#device.log.verbose(`${peerName(publicKey)} - UAPI: Created`);
+    return 'created';
+  }
+
+  removePeer(): number {
+    if (this.#peer !== undefined) this.#remove(this.#peer);
+    this.#peer = undefined;
+    this.#ranges = [];
+    return 0;
+  }
+
+  #remove(peer: Peer): void {
+    this.#device.handshaker.removePeer(peer.id);
+    this.#forget(peer);
+    this.#device.log.verbose(`${peerName(peer.publicKey)} - UAPI: Removing`);
+  }
+
+  #forget(peer: Peer): void {
+    this.#device.book.remove(peer);
+    this.#device.plane.send({ kind: 'remove-peer', peer: peer.id });
+  }
+
+  presharedKey(key: Uint8Array): number {
+    if (this.#peer !== undefined) this.#device.handshaker.setPresharedKey(this.#peer.id, key);
+    return 0;
+  }
+
+  endpoint(endpoint: Endpoint): number {
+    if (this.#peer === undefined) return 0;
+    const record = new Uint8Array(ENDPOINT_SIZE);
+    const address = plainAddress(endpoint.address);
+    writeEndpoint(record, 0, { address, port: endpoint.port, scope: scopeOf(endpoint.zone) });
+    this.#device.plane.send({ kind: 'endpoint', peer: this.#peer.id, record });
+    return 0;
+  }
+
+  persistentKeepalive(seconds: number): number {
+    if (this.#peer === undefined) return 0;
+    this.#peer.keepalive = seconds;
+    this.#device.plane.send({ kind: 'keepalive', peer: this.#peer.id, seconds });
+    return 0;
+  }
+
+  replaceAllowedIps(): number {
+    if (this.#peer === undefined) return 0;
+    this.#ranges = [];
+    this.#device.book.disallowAll(this.#peer);
+    this.#device.plane.send({ kind: 'disallow-all', peer: this.#peer.id });
+    return 0;
+  }
+
+  allowedIp(range: Cidr): number {
+    if (this.#peer === undefined) return 0;
+    this.#ranges.push(this.#device.book.allow(this.#peer, range));
+    if (this.#ranges.length >= 1024) this.#tellRanges();
+    return 0;
+  }
+
+  removeAllowedIp(range: Cidr): number {
+    if (this.#peer === undefined) return 0;
+    this.#tellRanges();
+    const removed = this.#device.book.disallow(this.#peer, range);
+    if (removed !== undefined) {
+      this.#device.plane.send({
+        kind: 'disallow',
+        peer: this.#peer.id,
+        prefixes: packPrefixes([removed]),
+      });
+    }
+    return 0;
+  }
+
+  #tellRanges(): void {
+    if (this.#peer === undefined || this.#ranges.length === 0) return;
+    this.#device.plane.send({ kind: 'allow', peer: this.#peer.id, prefixes: packPrefixes(this.#ranges) });
+    this.#ranges = [];
+  }
+
+  peerEnd(): void {
+    if (this.#peer === undefined) return;
+    this.#tellRanges();
+    this.#device.plane.send({ kind: 'configured', peer: this.#peer.id });
+    this.#peer = undefined;
+  }
+}

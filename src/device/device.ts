@@ -1,0 +1,333 @@
+/**
+ * One WireGuard interface, seen from the control thread: configuration, handshakes, the link's state. Packets are the
+ * data plane's (data-plane.ts), to which everything decided here is sent as a command.
+ * @module
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { BootClock } from '../linux/clock.ts';
+import { MAX_PEERS } from '../noise/constants.ts';
+import type { DeviceStatus, PeerStatus } from '../noise/device-config.ts';
+import type { ConsumeOutcome, DropReason } from '../noise/handshake-outcome.ts';
+import { Handshaker } from '../noise/handshaker.ts';
+import { type Endpoint, endpointBytes } from '../noise/ip.ts';
+import { noblePrimitives } from '../noise/noble.ts';
+import type { Primitives } from '../noise/primitives.ts';
+import { RandomIndices } from '../noise/session-keys.ts';
+import { UnderLoad } from '../noise/under-load.ts';
+import { ENDPOINT_SIZE, readEndpoint } from '../tun/endpoint.ts';
+import { DEFAULT_MTU, type TunDevice } from '../tun/tun-device.ts';
+import { closeUdpSockets, openUdpSockets, setMark, type UdpSockets } from '../tun/udp-socket.ts';
+import { DeviceConfiguration } from './device-configuration.ts';
+import { LinkWatch } from './link-watch.ts';
+import { type Log, peerName } from './log.ts';
+import { nativePrimitives, secureRandomBytes } from './native-primitives.ts';
+import { PeerBook } from './peer-book.ts';
+import { MAILBOX_SLOTS, PlaneClient } from './plane-client.ts';
+import type { PlaneEvent } from './plane-protocol.ts';
+
+/** Handshake messages answered before the event loop gets its turn. */
+const MAIL_PER_TURN = 32;
+
+export interface DeviceOptions {
+  readonly tun: TunDevice;
+  readonly log: Log;
+  /** `noble`: everything on @noble alone, slowly, to compare with. */
+  readonly crypto: 'wasm' | 'noble';
+  readonly simd: 128 | 256;
+  /** The interface was deleted, or the data plane failed: time to leave. */
+  readonly onGone: (error?: Error) => void;
+}
+
+export class Device {
+  readonly book = new PeerBook(MAX_PEERS);
+  readonly handshaker: Handshaker;
+  readonly plane: PlaneClient;
+  /** Effects of the control socket's `set`. */
+  readonly configuration: DeviceConfiguration;
+  readonly #options: DeviceOptions;
+  readonly #indices: RandomIndices;
+  readonly #underLoad = new UnderLoad(MAILBOX_SLOTS);
+  readonly #clock = new BootClock();
+  readonly #link: LinkWatch;
+  readonly #handshakeDrops = new Map<DropReason, number>();
+  /** Open while the interface is up. */
+  #sockets: UdpSockets | undefined;
+  /** Replaced sockets, which the data plane may still be using. */
+  readonly #retired: UdpSockets[] = [];
+  #isUp = false;
+  #mtu = DEFAULT_MTU;
+  #port = 0;
+  #mark = 0;
+  #answering = false;
+  #closed = false;
+
+  constructor(options: DeviceOptions) {
+    this.#options = options;
+    const primitives: Primitives =
+      options.crypto === 'noble' ? noblePrimitives(secureRandomBytes) : nativePrimitives();
+    this.#indices = new RandomIndices(primitives.randomBytes);
+    this.handshaker = new Handshaker(primitives, this.#indices);
+    const { fd: tunFd, udpOffload } = options.tun;
+    this.plane = new PlaneClient(
+      { tunFd, udpOffload, crypto: options.crypto, simd: options.simd },
+      (event) => this.#onEvent(event),
+      (error) => options.onGone(error),
+    );
+    this.configuration = new DeviceConfiguration(this);
+    this.#link = new LinkWatch(options.tun);
+    this.plane.send({ kind: 'watch', fd: this.#link.descriptor });
+    this.#linkChanged();
+  }
+
+  get log(): Log {
+    return this.#options.log;
+  }
+
+  get listenPort(): number {
+    return this.#port;
+  }
+
+  /** False: the port is taken; then everything stays as it was. */
+  setListenPort(port: number): boolean {
+    if (this.#sockets !== undefined && (port === 0 || port !== this.#port)) {
+      const before = this.#port;
+      this.#port = port;
+      if (!this.#openSockets()) {
+        this.#port = before;
+        return false;
+      }
+    } else this.#port = port;
+    this.plane.send({ kind: 'clear-sources' });
+    return true;
+  }
+
+  /** False: the kernel does not let us mark. */
+  setMark(mark: number): boolean {
+    if (this.#sockets !== undefined && !setMark(this.#sockets, mark)) return false;
+    this.#mark = mark;
+    this.plane.send({ kind: 'clear-sources' });
+    return true;
+  }
+
+  /* ---- The link ---- */
+
+  #linkChanged(): void {
+    let state = this.#link.state();
+    if (state === undefined) {
+      // Moved to another namespace, or deleted; in that case the data plane will say so.
+      this.#link.follow();
+      this.plane.send({ kind: 'watch', fd: this.#link.descriptor });
+      state = this.#link.state();
+    }
+    if (state === undefined) return;
+    const { up, mtu } = state;
+    if (mtu !== this.#mtu) this.log.verbose(`MTU updated: ${mtu}`);
+    const changed = mtu !== this.#mtu || up !== this.#isUp;
+    this.#mtu = mtu;
+    if (up !== this.#isUp) {
+      if (up) this.#up();
+      else this.#down();
+    } else if (changed) this.plane.send({ kind: 'link', up, mtu });
+  }
+
+  #up(): void {
+    if (!this.#openSockets()) {
+      this.log.error(`Unable to bring the interface up: UDP port ${this.#port} cannot be opened`);
+      return;
+    }
+    this.#isUp = true;
+    for (const peer of this.book.all()) this.handshaker.resetSpacing(peer.id);
+    this.plane.send({ kind: 'link', up: true, mtu: this.#mtu });
+    this.log.verbose('Interface state was Down, requested Up, now Up');
+  }
+
+  #down(): void {
+    this.#isUp = false;
+    this.plane.send({ kind: 'link', up: false, mtu: this.#mtu });
+    this.plane.send({ kind: 'sockets', fd4: -1, fd6: -1, segmentation: false });
+    if (this.#sockets !== undefined) this.#retired.push(this.#sockets);
+    this.#sockets = undefined;
+    for (const peer of this.book.all()) {
+      this.handshaker.clearHandshake(peer.id);
+      this.handshaker.resetSpacing(peer.id);
+    }
+    this.log.verbose('Interface state was Up, requested Down, now Down');
+  }
+
+  #openSockets(): boolean {
+    let sockets: UdpSockets;
+    try {
+      sockets = openUdpSockets(this.#port);
+    } catch (error) {
+      this.log.error(error instanceof Error ? error.message : String(error));
+      return false;
+    }
+    if (this.#mark !== 0) setMark(sockets, this.#mark);
+    if (this.#sockets !== undefined) this.#retired.push(this.#sockets);
+    this.#sockets = sockets;
+    this.#port = sockets.port;
+    const { fd4, fd6, segmentation } = sockets;
+    this.plane.send({ kind: 'sockets', fd4, fd6, segmentation });
+    return true;
+  }
+
+  /* ---- The data plane ---- */
+
+  #onEvent(event: PlaneEvent): void {
+    switch (event.kind) {
+      case 'ready':
+        this.log.verbose(`Data plane ready: ${event.backend}`);
+        for (const reason of event.refused) this.log.error(`Not used: ${reason}`);
+        // From now on the first message wakes us.
+        void this.#answerMail();
+        break;
+      case 'mail':
+        void this.#answerMail();
+        break;
+      case 'initiate':
+        this.#initiate(event.peer);
+        break;
+      case 'handshake-stale':
+        this.handshaker.clearHandshake(event.peer);
+        break;
+      case 'index-free':
+        this.#indices.release(event.index);
+        break;
+      case 'link-changed':
+        this.#linkChanged();
+        break;
+      case 'sockets-taken': {
+        const retired = this.#retired.shift();
+        if (retired !== undefined) closeUdpSockets(retired);
+        break;
+      }
+      case 'gone':
+        this.#options.onGone();
+        break;
+      case 'failed':
+        this.log.error(event.message);
+        break;
+    }
+  }
+
+  #initiate(id: number): void {
+    const outcome = this.handshaker.initiate(id, this.#clock.now(), Date.now());
+    if (outcome.kind !== 'initiation') return;
+    this.plane.send({ kind: 'initiation', peer: id, message: outcome.message });
+    const peer = this.book.byId(id);
+    if (peer !== undefined) this.log.verbose(`${peerName(peer.publicKey)} - Sending handshake initiation`);
+  }
+
+  /** Answers what is in the mailbox, some at a time, so that the control socket stays alive in a flood. */
+  async #answerMail(): Promise<void> {
+    if (this.#answering) return;
+    this.#answering = true;
+    for (let answered = 1; ; answered += 1) {
+      const underLoad = this.#underLoad.observe(this.plane.mailbox.length, this.#clock.now());
+      const mail = this.plane.mailbox.take();
+      if (mail === undefined || this.#closed) break;
+      const source = readEndpoint(mail.endpoint, 0);
+      if (source !== undefined) {
+        const outcome = this.handshaker.consume(
+          mail.message,
+          endpointBytes(source),
+          this.#clock.now(),
+          underLoad,
+        );
+        this.#carryOut(outcome, mail.endpoint);
+      }
+      if (answered % MAIL_PER_TURN === 0) await nextTurn();
+    }
+    this.#answering = false;
+  }
+
+  #carryOut(outcome: ConsumeOutcome, source: Uint8Array): void {
+    switch (outcome.kind) {
+      case 'drop':
+        this.#handshakeDrops.set(outcome.reason, (this.#handshakeDrops.get(outcome.reason) ?? 0) + 1);
+        break;
+      case 'cookie-reply':
+        this.plane.send({ kind: 'reply', message: outcome.message, source });
+        break;
+      case 'response': {
+        const { session, message } = outcome;
+        this.plane.send({ kind: 'response', session, message, source });
+        this.#logHandshake(outcome.peer, 'Received handshake initiation');
+        break;
+      }
+      case 'established':
+        this.plane.send({ kind: 'established', session: outcome.session, source });
+        this.#logHandshake(outcome.peer, 'Received handshake response');
+        break;
+      case 'cookie-stored':
+        this.#logHandshake(outcome.peer, 'Received cookie reply');
+        break;
+    }
+  }
+
+  #logHandshake(id: number, text: string): void {
+    const peer = this.book.byId(id);
+    if (peer !== undefined) this.log.verbose(`${peerName(peer.publicKey)} - ${text}`);
+  }
+
+  /* ---- Reading back ---- */
+
+  /** Everything `get` tells. The keys in it are not copies. */
+  async status(): Promise<DeviceStatus> {
+    const { peers: ids, numbers, endpoints } = await this.plane.snapshot();
+    const rows = new Map<number, number>();
+    ids.forEach((id, row) => rows.set(id, row));
+    const peers: PeerStatus[] = [];
+    for (const peer of this.book.all()) {
+      const row = rows.get(peer.id);
+      const presharedKey = this.handshaker.presharedKey(peer.id);
+      const handshake = row === undefined ? 0 : (numbers[row * 3 + 2] ?? 0);
+      const endpoint = row === undefined ? undefined : endpointOf(endpoints, row * ENDPOINT_SIZE);
+      peers.push({
+        publicKey: peer.publicKey,
+        ...(presharedKey === null ? {} : { presharedKey }),
+        ...(endpoint === undefined ? {} : { endpoint }),
+        persistentKeepalive: peer.keepalive,
+        allowedIps: [...peer.allowedIps.values()],
+        txBytes: row === undefined ? 0 : (numbers[row * 3] ?? 0),
+        rxBytes: row === undefined ? 0 : (numbers[row * 3 + 1] ?? 0),
+        lastHandshake: {
+          seconds: Math.floor(handshake / 1000),
+          nanoseconds: Math.floor((handshake % 1000) * 1e6),
+        },
+      });
+    }
+    const { privateKey } = this.handshaker;
+    return {
+      ...(privateKey === null ? {} : { privateKey }),
+      listenPort: this.#port,
+      fwmark: this.#mark,
+      peers,
+    };
+  }
+
+  /** Why packets and handshake messages were dropped, by reason. */
+  async drops(): Promise<Record<string, number>> {
+    const { drops } = await this.plane.snapshot();
+    return { ...drops, ...Object.fromEntries(this.#handshakeDrops) };
+  }
+
+  /** Ends the data plane, wipes keys, closes the sockets. The TUN is the caller's. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.plane.stop();
+    for (const peer of [...this.book.all()]) this.handshaker.removePeer(peer.id);
+    this.handshaker.setPrivateKey(new Uint8Array(32));
+    this.#link.close();
+    for (const sockets of this.#retired) closeUdpSockets(sockets);
+    if (this.#sockets !== undefined) closeUdpSockets(this.#sockets);
+  }
+}
+
+function endpointOf(table: Uint8Array, offset: number): Endpoint | undefined {
+  const record = readEndpoint(table, offset);
+  if (record === undefined) return undefined;
+  const { address, port, scope } = record;
+  return scope === 0 ? { address, port } : { address, port, zone: String(scope) };
+}

@@ -1,0 +1,33 @@
+/**
+ * Why the data plane drops a packet: a counter each, by name. A packet that goes missing here is always one of these.
+ * @module
+ */
+
+export const dropNames = [
+  'no-peer',
+  'no-endpoint',
+  'no-socket',
+  'malformed-packet',
+  'staged-overflow',
+  'send-failed',
+  'send-too-long',
+  'send-buffer-full',
+  'short-datagram',
+  'truncated-datagram',
+  'unknown-type',
+  'unknown-index',
+  'expired-key',
+  'bad-tag',
+  'replayed',
+  'inner-malformed',
+  'inner-source',
+  'mailbox-full',
+  'tun-write-failed',
+] as const;
+
+export type DropName = (typeof dropNames)[number];
+
+export const Drop = Object.fromEntries(dropNames.map((name, index) => [name, index])) as Record<
+  DropName,
+  number
+>;

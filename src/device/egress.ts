@@ -1,0 +1,348 @@
+/**
+ * From the TUN to the network: read, route, seal, send.
+ *
+ * What one peer gets is gathered into a run: datagrams of equal length (only the last may be shorter) that lie one
+ * after the other and leave with one sendmsg, across TUN reads. A run ends when it is full, when the peer, key or
+ * length changes, or when the TUN has nothing more.
+ *
+ *     run | datagram | datagram | … | shorter |      ≤ 65,507 bytes, ≤ 64 or 128 datagrams (UDP_MAX_SEGMENTS)
+ *
+ * Source: wireguard.md's facts on UDP_SEGMENT are those of linux net/ipv4/udp.c (udp_send_skb) and udp(7).
+ * @module
+ */
+import type { Kernel } from '../aead/kernel.ts';
+import * as libc from '../linux/libc.ts';
+import { NONE, type Transport } from '../noise/transport.ts';
+import { ENDPOINT_LENGTH, ENDPOINT_SIZE, ENDPOINT_SOURCE_LENGTH } from '../tun/endpoint.ts';
+import type { Slab } from '../tun/slab.ts';
+import { UdpSender } from '../tun/udp-port.ts';
+import { Drop } from './drops.ts';
+
+const VIRTIO_HEADER = 10;
+/** Header and a packet of 64 KiB. */
+export const TUN_READ_SIZE = VIRTIO_HEADER + 65_535;
+/** 65,535 less the IPv4 and UDP headers; IPv6 would take 20 more, which is not worth a second number. */
+const MAX_RUN = 65_507;
+/** An IP packet of 64 KiB, sealed. */
+const RUN_SIZE = 65_536 + 64;
+const KEEPALIVE_SIZE = 32;
+const TWO_32 = 0x1_0000_0000;
+/** How long sends to a peer are not merged after the kernel called a merged one too long for the path, in ms. */
+const PATH_MTU_MEMORY = 600_000;
+/** TUN reads before the network gets its turn. */
+const READS_PER_TURN = 32;
+/** Waits for room in the socket's buffer, ms, before a run is dropped. */
+const SEND_WAIT = 20;
+
+// kernel.ts planAddress(): fields as words.
+const PLAN_WIRE = 1;
+const PLAN_LAST = 2;
+
+/** What a drain of the TUN found. */
+export const TUN_EMPTY = 0;
+export const TUN_MORE = 1;
+export const TUN_GONE = 2;
+
+export class Egress {
+  mtu = 1420;
+  fd4 = -1;
+  fd6 = -1;
+  /** Datagrams a send may hold; 1: the kernel cannot cut. */
+  maxSegments = 1;
+  readonly #slab: Slab;
+  readonly #kernel: Kernel;
+  readonly #transport: Transport;
+  readonly #drops: Float64Array;
+  readonly #tunFd: number;
+  readonly #sender: UdpSender;
+  readonly #read: number;
+  readonly #run: number;
+  readonly #plan: number;
+  readonly #poll: number;
+  #runPeer = -1;
+  #runSlot = NONE;
+  #runBytes = 0;
+  #runCount = 0;
+  /** Bytes of each datagram but the last. */
+  #runWire = 0;
+  #runHasData = false;
+  /** By peer: until when, and from which datagram length on, sends are not merged. */
+  readonly #unmergedUntil: Float64Array;
+  readonly #unmergedWire: Int32Array;
+
+  constructor(
+    slab: Slab,
+    kernel: Kernel,
+    transport: Transport,
+    drops: Float64Array,
+    tunFd: number,
+    maxPeers: number,
+  ) {
+    this.#slab = slab;
+    this.#kernel = kernel;
+    this.#transport = transport;
+    this.#drops = drops;
+    this.#tunFd = tunFd;
+    this.#sender = new UdpSender(slab);
+    this.#read = slab.take(TUN_READ_SIZE);
+    this.#run = slab.take(RUN_SIZE);
+    this.#poll = slab.take(8);
+    this.#plan = kernel.planAddress() >> 2;
+    this.#unmergedUntil = new Float64Array(maxPeers);
+    this.#unmergedWire = new Int32Array(maxPeers);
+  }
+
+  /** Reads what the TUN has, up to a turn's worth, and sends it. */
+  drain(now: number): number {
+    const address = this.#slab.address + this.#read;
+    let result = TUN_MORE;
+    for (let reads = 0; reads < READS_PER_TURN; reads += 1) {
+      const length = libc.read(this.#tunFd, address, TUN_READ_SIZE);
+      if (length < 0) {
+        const errno = libc.errno();
+        if (errno === libc.Errno.EINTR) continue;
+        result = errno === libc.Errno.EAGAIN || errno === libc.Errno.EIO ? TUN_EMPTY : TUN_GONE;
+        break;
+      }
+      this.#fromTun(length, now);
+    }
+    this.flush(now);
+    return result;
+  }
+
+  #fromTun(length: number, now: number): void {
+    const ip = this.#read + VIRTIO_HEADER;
+    const transport = this.#transport;
+    const peer = transport.routeOut(this.#slab.bytes, ip, length - VIRTIO_HEADER);
+    if (peer < 0) {
+      this.#count(peer === -1 ? Drop['malformed-packet'] : Drop['no-peer']);
+      return;
+    }
+    if (!transport.hasEndpoint(peer)) {
+      this.#count(Drop['no-endpoint']);
+      return;
+    }
+    const slot = transport.usableKeypair(peer, now);
+    // What waits already goes first.
+    if (slot === NONE || transport.staged.count(peer) > 0 || !this.#seal(peer, slot, length, now)) {
+      if (!transport.stage(peer, this.#slab.bytes, this.#read, length, now))
+        this.#count(Drop['staged-overflow']);
+    }
+  }
+
+  /** Seals the TUN read into the run. False when the key is used up: then the packet has to wait for the next one. */
+  #seal(peer: number, slot: number, length: number, now: number): boolean {
+    const kernel = this.#kernel;
+    const count = kernel.plan(this.#read, length, this.mtu);
+    if (count < 1) {
+      this.#count(Drop['malformed-packet']);
+      return true;
+    }
+    const wire = this.#slab.words[this.#plan + PLAN_WIRE] as number;
+    const last = this.#slab.words[this.#plan + PLAN_LAST] as number;
+    if (wire > MAX_RUN) {
+      this.#count(Drop['send-too-long']);
+      return true;
+    }
+    const counter = this.#transport.reserve(slot, count);
+    if (counter < 0) return false;
+    const { keypairs } = this.#transport;
+    const key = keypairs.sendKey(slot);
+    const receiver = keypairs.remoteIndexOf[slot] as number;
+    for (let done = 0; done < count; ) {
+      const isLast = done === count - 1;
+      const limit = this.#prepare(peer, slot, isLast ? last : wire, isLast, now);
+      const fits = Math.floor((MAX_RUN - this.#runBytes) / wire);
+      const part = Math.max(1, Math.min(count - done, limit - this.#runCount, fits));
+      const next = counter + done;
+      this.#runBytes += kernel.sealPlanned(
+        key,
+        receiver,
+        next >>> 0,
+        Math.floor(next / TWO_32),
+        done,
+        part,
+        this.#run + this.#runBytes,
+      );
+      this.#runCount += part;
+      done += part;
+      if (done === count && last < this.#runWire) this.flush(now);
+    }
+    this.#runHasData = true;
+    return true;
+  }
+
+  /**
+   * Makes room in the run for a datagram of `wire` bytes, beginning a new one if it does not go with the old: a shorter
+   * one may only be the run's last. Returns how many datagrams a run to this peer may have.
+   */
+  #prepare(peer: number, slot: number, wire: number, isLast: boolean, now: number): number {
+    const limit =
+      now < (this.#unmergedUntil[peer] as number) && wire >= (this.#unmergedWire[peer] as number)
+        ? 1
+        : this.maxSegments;
+    if (
+      this.#runCount > 0 &&
+      (this.#runPeer !== peer ||
+        this.#runSlot !== slot ||
+        wire > this.#runWire ||
+        (wire < this.#runWire && !isLast) ||
+        this.#runCount >= limit ||
+        this.#runBytes + this.#runWire > MAX_RUN)
+    ) {
+      this.flush(now);
+    }
+    if (this.#runCount === 0) {
+      this.#runPeer = peer;
+      this.#runSlot = slot;
+      this.#runWire = wire;
+    }
+    return limit;
+  }
+
+  /** Sends the run. */
+  flush(now: number): void {
+    if (this.#runCount === 0) return;
+    const peer = this.#runPeer;
+    const bytes = this.#runBytes;
+    const wire = this.#runWire;
+    const hasData = this.#runHasData;
+    this.#runCount = 0;
+    this.#runBytes = 0;
+    this.#runHasData = false;
+    const sent = this.#sendToPeer(peer, this.#run, bytes, wire, now);
+    this.#transport.sent(peer, sent, hasData, now);
+  }
+
+  /** Bytes that left. */
+  #sendToPeer(peer: number, offset: number, length: number, wire: number, now: number): number {
+    const at = this.#transport.endpointOffset(peer);
+    this.#slab.bytes.copyWithin(this.#sender.endpoint, at, at + ENDPOINT_SIZE);
+    const errno = this.#send(peer, offset, length, wire);
+    if (errno === 0) return length;
+    if (length <= wire) return 0;
+    // The path is narrower than a datagram, which merged sends may not be; or the way out cannot cut at all.
+    if (errno === libc.Errno.EMSGSIZE || errno === libc.Errno.EINVAL) {
+      this.#unmergedUntil[peer] = now + PATH_MTU_MEMORY;
+      this.#unmergedWire[peer] = wire;
+    } else if (errno === libc.Errno.EIO) this.maxSegments = 1;
+    else return 0;
+    let sent = 0;
+    for (let done = 0; done < length; done += wire) {
+      const part = Math.min(wire, length - done);
+      if (this.#send(peer, offset + done, part, part) === 0) sent += part;
+    }
+    return sent;
+  }
+
+  /** One sendmsg to the endpoint in place; `peer` -1: to no peer. 0, or the errno that it ended with. */
+  #send(peer: number, offset: number, length: number, wire: number): number {
+    const { bytes } = this.#slab;
+    const endpoint = this.#sender.endpoint;
+    const fd = bytes[endpoint + ENDPOINT_LENGTH] === 28 ? this.fd6 : this.fd4;
+    if (fd < 0) {
+      this.#count(Drop['no-socket']);
+      return libc.Errno.EAFNOSUPPORT;
+    }
+    let waited = false;
+    for (;;) {
+      const errno = this.#sender.send(fd, offset, length, wire);
+      if (errno === 0) return 0;
+      if (errno === libc.Errno.EINTR) continue;
+      if (errno === libc.Errno.EAGAIN || errno === libc.Errno.ENOBUFS) {
+        if (!waited) {
+          waited = true;
+          this.#waitForRoom(fd);
+          continue;
+        }
+        this.#count(Drop['send-buffer-full']);
+        return errno;
+      }
+      if (isSourceFault(errno) && bytes[endpoint + ENDPOINT_SOURCE_LENGTH] !== 0) {
+        // The address to answer from is gone: let the kernel choose, and forget it for good.
+        bytes[endpoint + ENDPOINT_SOURCE_LENGTH] = 0;
+        if (peer >= 0) this.#transport.clearSource(peer);
+        continue;
+      }
+      if (length <= wire)
+        this.#count(errno === libc.Errno.EMSGSIZE ? Drop['send-too-long'] : Drop['send-failed']);
+      return errno;
+    }
+  }
+
+  #waitForRoom(fd: number): void {
+    const { words, address } = this.#slab;
+    words[this.#poll >> 2] = fd;
+    words[(this.#poll + 4) >> 2] = libc.POLLOUT;
+    libc.poll(address + this.#poll, 1, SEND_WAIT);
+  }
+
+  /** Sends what was staged for the peer, as far as its key allows. */
+  sendStaged(peer: number, now: number): void {
+    const transport = this.#transport;
+    while (transport.staged.count(peer) > 0) {
+      const slot = transport.usableKeypair(peer, now);
+      if (slot === NONE) {
+        transport.requestHandshake(peer, now);
+        break;
+      }
+      const length = transport.unstage(peer, this.#slab.bytes, this.#read);
+      if (length >= 0 && !this.#seal(peer, slot, length, now)) break;
+    }
+    this.flush(now);
+  }
+
+  /** Sends an empty message, or asks for a session. */
+  sendKeepalive(peer: number, now: number): void {
+    const transport = this.#transport;
+    if (!transport.hasPeer(peer) || !transport.hasEndpoint(peer)) return;
+    const slot = transport.usableKeypair(peer, now);
+    const counter = slot === NONE ? -1 : transport.reserve(slot, 1);
+    if (counter < 0) {
+      transport.requestHandshake(peer, now);
+      return;
+    }
+    this.flush(now);
+    this.#prepare(peer, slot, KEEPALIVE_SIZE, true, now);
+    this.#runBytes = this.#kernel.sealEmpty(
+      transport.keypairs.sendKey(slot),
+      transport.keypairs.remoteIndexOf[slot] as number,
+      counter >>> 0,
+      Math.floor(counter / TWO_32),
+      this.#run,
+    );
+    this.#runCount = 1;
+    this.flush(now);
+  }
+
+  /** Sends a handshake message to the peer's endpoint. Bytes that left. */
+  sendHandshake(peer: number, message: Uint8Array, now: number): number {
+    this.flush(now);
+    if (!this.#transport.hasEndpoint(peer)) return 0;
+    this.#slab.bytes.set(message, this.#run);
+    return this.#sendToPeer(peer, this.#run, message.length, message.length, now);
+  }
+
+  /** Sends a message to an endpoint record that is nobody's. */
+  sendReply(record: Uint8Array, message: Uint8Array, now: number): void {
+    this.flush(now);
+    this.#slab.bytes.set(record, this.#sender.endpoint);
+    this.#slab.bytes.set(message, this.#run);
+    this.#send(-1, this.#run, message.length, message.length);
+  }
+
+  #count(drop: number): void {
+    this.#drops[drop] = (this.#drops[drop] as number) + 1;
+  }
+}
+
+/** errno values that a source address or interface which no longer exists gives (measured on Linux 6.18). */
+function isSourceFault(errno: number): boolean {
+  return (
+    errno === libc.Errno.EINVAL ||
+    errno === libc.Errno.ENETUNREACH ||
+    errno === libc.Errno.ENODEV ||
+    errno === libc.Errno.EADDRNOTAVAIL ||
+    errno === libc.Errno.EHOSTUNREACH
+  );
+}

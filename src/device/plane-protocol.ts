@@ -1,0 +1,98 @@
+/**
+ * What the two threads of a device say to each other. The control thread decides (handshakes, configuration); the
+ * data-plane thread owns packets, keys, tables and timers and is the only writer of them.
+ *
+ * Commands travel over a MessagePort in batches, with one byte on an eventfd to wake the poll loop. Handshake messages
+ * that arrive travel the other way through a Mailbox, which a flood cannot grow.
+ * @module
+ */
+import type { SessionKeys } from '../noise/session-keys.ts';
+
+export interface PlaneBoot {
+  readonly tunFd: number;
+  /** Wakes the loop for commands. */
+  readonly eventFd: number;
+  readonly mailbox: SharedArrayBuffer;
+  readonly crypto: 'wasm' | 'noble';
+  readonly simd: 128 | 256;
+  /** The TUN takes UDP trains (USO). */
+  readonly udpOffload: boolean;
+}
+
+export type PlaneCommand =
+  /** -1: that family is not there. */
+  | { readonly kind: 'sockets'; readonly fd4: number; readonly fd6: number; readonly segmentation: boolean }
+  | { readonly kind: 'link'; readonly up: boolean; readonly mtu: number }
+  /** A descriptor whose readability means "ask for the link's state"; -1: none. */
+  | { readonly kind: 'watch'; readonly fd: number }
+  | { readonly kind: 'add-peer'; readonly peer: number }
+  | { readonly kind: 'remove-peer'; readonly peer: number }
+  /** An endpoint record (tun/endpoint.ts); drops the sticky source. */
+  | { readonly kind: 'endpoint'; readonly peer: number; readonly record: Uint8Array }
+  | { readonly kind: 'keepalive'; readonly peer: number; readonly seconds: number }
+  | { readonly kind: 'allow'; readonly peer: number; readonly prefixes: Uint8Array }
+  | { readonly kind: 'disallow'; readonly peer: number; readonly prefixes: Uint8Array }
+  | { readonly kind: 'disallow-all'; readonly peer: number }
+  /** The configuration of a peer is complete: send what waits for it. */
+  | { readonly kind: 'configured'; readonly peer: number }
+  /** Forget where answers should leave from: the port, mark or network has changed. */
+  | { readonly kind: 'clear-sources' }
+  /** The private key was replaced: sessions go on receiving, but none may send. */
+  | { readonly kind: 'expire-keys' }
+  | { readonly kind: 'initiation'; readonly peer: number; readonly message: Uint8Array }
+  | {
+      readonly kind: 'response';
+      readonly session: SessionKeys;
+      readonly message: Uint8Array;
+      readonly source: Uint8Array;
+    }
+  | { readonly kind: 'established'; readonly session: SessionKeys; readonly source: Uint8Array }
+  /** A message to where another came from, for no peer: a cookie reply. */
+  | { readonly kind: 'reply'; readonly message: Uint8Array; readonly source: Uint8Array }
+  | { readonly kind: 'snapshot'; readonly id: number }
+  | { readonly kind: 'stop' };
+
+/** One row per peer asked for, in the order of `peers`. */
+export interface PlaneSnapshot {
+  readonly peers: Int32Array;
+  /** Three numbers a peer: bytes sent, bytes received, wall-clock ms of the last handshake (0: never). */
+  readonly numbers: Float64Array;
+  /** ENDPOINT_SIZE bytes a peer. */
+  readonly endpoints: Uint8Array;
+  readonly drops: Readonly<Record<string, number>>;
+  readonly slabBytes: number;
+}
+
+export type PlaneEvent =
+  | { readonly kind: 'ready'; readonly backend: string; readonly refused: readonly string[] }
+  /** The mailbox has something again. */
+  | { readonly kind: 'mail' }
+  | { readonly kind: 'initiate'; readonly peer: number; readonly isRetry: boolean }
+  /** The peer's handshake state is out of date: wipe it. */
+  | { readonly kind: 'handshake-stale'; readonly peer: number }
+  /** A session is gone: its local index may be used again. */
+  | { readonly kind: 'index-free'; readonly index: number }
+  | { readonly kind: 'link-changed' }
+  /** A command batch with a `sockets` command was carried out: what was open before may be closed. */
+  | { readonly kind: 'sockets-taken' }
+  | { readonly kind: 'snapshot'; readonly id: number; readonly snapshot: PlaneSnapshot }
+  /** The interface was deleted. */
+  | { readonly kind: 'gone' }
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'failed'; readonly message: string };
+
+/** Allowed IPs as 18 bytes each: family (4 or 6), prefix length, 16 address bytes (IPv4: the first four). */
+export const PREFIX_SIZE = 18;
+
+export function packPrefixes(
+  prefixes: readonly { readonly address: Uint8Array; readonly prefix: number }[],
+): Uint8Array {
+  const packed = new Uint8Array(prefixes.length * PREFIX_SIZE);
+  prefixes.forEach(({ address, prefix }, index) => {
+    const offset = index * PREFIX_SIZE;
+    packed[offset] = address.length === 4 ? 4 : 6;
+    packed[offset + 1] = prefix;
+    packed.set(address, offset + 2);
+  });
+  return packed;
+}

@@ -1,0 +1,72 @@
+/**
+ * Serves the control socket: any number of clients at once, several operations a connection, replies no faster than
+ * the client reads them.
+ * @module
+ */
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { UapiConversation } from '../noise/uapi-conversation.ts';
+import { formatGet } from '../noise/uapi-text.ts';
+import type { Device } from './device.ts';
+
+export class UapiServer {
+  readonly #server: Server;
+  readonly #device: Device;
+  readonly #clients = new Set<Socket>();
+
+  /** `listener` is a listening unix socket; it is ours from now on. */
+  constructor(device: Device, listener: number, onFailure: (error: Error) => void) {
+    this.#device = device;
+    this.#server = createServer((client) => this.#serve(client));
+    this.#server.on('error', onFailure);
+    this.#server.listen({ fd: listener });
+  }
+
+  #serve(client: Socket): void {
+    this.#clients.add(client);
+    client.on('close', () => this.#clients.delete(client));
+    // A client that goes away in the middle is its own affair.
+    client.on('error', () => client.destroy());
+    // Answers leave in the order of the questions, though `get` takes a moment.
+    let turn = Promise.resolve();
+    const inTurn = (work: () => Promise<void>): void => {
+      turn = turn.then(work).catch((error: unknown) => {
+        this.#device.log.error(`UAPI: ${error instanceof Error ? error.message : String(error)}`);
+        client.destroy();
+      });
+    };
+    const conversation = new UapiConversation({
+      get: () => inTurn(() => this.#get(client)),
+      set: () => this.#device.configuration,
+      reply: (text) => inTurn(() => send(client, Buffer.from(text, 'latin1'))),
+    });
+    client.on('data', (chunk: Buffer) => {
+      if (!conversation.push(chunk)) inTurn(async () => void client.end());
+    });
+    client.on('end', () => {
+      conversation.end();
+      inTurn(async () => void client.end());
+    });
+  }
+
+  async #get(client: Socket): Promise<void> {
+    for (const chunk of formatGet(await this.#device.status())) {
+      if (client.destroyed) return;
+      await send(client, chunk);
+    }
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const client of this.#clients) client.destroy();
+  }
+}
+
+/** Writes, and waits when the client is slow. The bytes are wiped once they are the system's. */
+async function send(client: Socket, bytes: Uint8Array): Promise<void> {
+  if (client.destroyed) return;
+  const flushed = client.write(bytes, () => {
+    bytes.fill(0);
+  });
+  if (!flushed) await Promise.race([once(client, 'drain'), once(client, 'close')]);
+}
