@@ -1,22 +1,34 @@
 /**
  * Compiles the CNI executable with Bun's compiler, from the npm packages that need no install script.
+ * A runtime may be executing the file at this moment: the new one is renamed into its place.
  * @module
  */
-import { existsSync } from 'node:fs';
+import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, run } from './tree.ts';
+import { root, run } from './build.ts';
+
+const packages: Readonly<Record<string, string>> = {
+  x64: 'bun-linux-x64-baseline',
+  arm64: 'bun-linux-aarch64',
+};
 
 export async function buildCni(): Promise<void> {
   const entry = join(root, 'src/cni/main.ts');
-  if (!existsSync(entry)) return;
-  const arch = process.arch === 'arm64' ? 'aarch64' : 'x64-baseline';
-  run(join(root, `node_modules/@oven/bun-linux-${arch}/bin/bun`), [
+  const bun = join(root, `node_modules/@oven/${packages[process.arch] ?? process.arch}/bin/bun`);
+  if (!existsSync(bun))
+    throw new Error(`${bun} is missing; run npm ci without --omit=optional, it brings Bun's compiler.`);
+  const product = join(root, 'dist/kilowire-cni');
+  run(bun, [
     'build',
     '--compile',
     '--minify',
     '--bytecode',
+    // The directory a runtime stands in must not decide how its plugin behaves.
+    '--no-compile-autoload-dotenv',
+    '--no-compile-autoload-bunfig',
     entry,
     '--outfile',
-    join(root, 'dist/kilowire-cni'),
+    `${product}.new`,
   ]);
+  renameSync(`${product}.new`, product);
 }
