@@ -5,7 +5,7 @@
  */
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, run } from './build.ts';
+import { root, run } from './tree.ts';
 
 const packages: Readonly<Record<string, string>> = {
   x64: 'bun-linux-x64-baseline',
