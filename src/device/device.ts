@@ -276,7 +276,9 @@ export class Device {
   async status(): Promise<DeviceStatus> {
     const { peers: ids, numbers, endpoints } = await this.plane.snapshot();
     const rows = new Map<number, number>();
-    ids.forEach((id, row) => rows.set(id, row));
+    ids.forEach((id, row) => {
+      rows.set(id, row);
+    });
     const peers: PeerStatus[] = [];
     for (const peer of this.book.all()) {
       const row = rows.get(peer.id);
