@@ -27,10 +27,10 @@ import {
 import { AllowedIps, NO_PEER } from './allowed-ips.ts';
 import { REKEY_AFTER_TIME, REKEY_ON_RECEIVE_AFTER, REKEY_TIMEOUT } from './constants.ts';
 import { hasHeader, MALFORMED, packetLength } from './inner-packet.ts';
-import { KEYPAIR_SIZE, Keypairs, NONE, SEND_REKEY } from './keypairs.ts';
-import { ENDPOINT_SIZE, PeerTable } from './peer-table.ts';
+import { Keypairs, NONE, SEND_REKEY } from './keypairs.ts';
+import { PeerTable } from './peer-table.ts';
 import type { SessionKeys } from './session-keys.ts';
-import { Staged, type StagedLimits } from './staged.ts';
+import { Staged } from './staged.ts';
 import {
   GAVE_UP,
   HANDSHAKE_DUE,
@@ -40,59 +40,29 @@ import {
   Timers,
   ZERO_KEYS_DUE,
 } from './timers.ts';
+import {
+  ACCEPTED,
+  CONFIRMED,
+  NO_ROUTE,
+  REPLAYED,
+  type TransportOptions,
+  WRONG_SOURCE,
+} from './transport-types.ts';
 
 export { MALFORMED } from './inner-packet.ts';
 export { NONE } from './keypairs.ts';
-export { ENDPOINT_SIZE } from './peer-table.ts';
-
-/** routeOut: no peer has the destination among its allowed IPs. (MALFORMED is -1.) */
-export const NO_ROUTE = -2;
-/** acceptInner: the packet's source is not among the allowed IPs of the peer it came from. */
-export const WRONG_SOURCE = -2;
-
-/** opened: the packet is new. */
-export const ACCEPTED = 0;
-/** opened: the packet is new and the first under a new key: the handshake is confirmed, what was staged may go. */
-export const CONFIRMED = 1;
-/** opened: seen before, too old, or beyond the last counter. */
-export const REPLAYED = -1;
+export {
+  ACCEPTED,
+  CONFIRMED,
+  layOut,
+  NO_ROUTE,
+  REPLAYED,
+  type TransportOptions,
+  WRONG_SOURCE,
+} from './transport-types.ts';
 
 /** While a request is on its way to the thread that does handshakes, packets do not repeat it. */
 const REQUEST_INTERVAL = 100;
-
-export interface TransportOptions {
-  /** Where keypairs, endpoints and staged packets lie, at the offsets below. Fixed: it must never move or grow. */
-  readonly memory: Uint8Array;
-  /** Peers there is room for. A peer is a number below this. */
-  readonly maxPeers: number;
-  /** Offset of maxPeers endpoint records of ENDPOINT_SIZE bytes. */
-  readonly endpoints: number;
-  /** Offset, a multiple of 16, of `keypairSlots` slots of KEYPAIR_SIZE bytes; 2 × maxPeers never run out. */
-  readonly keypairs: number;
-  readonly keypairSlots: number;
-  /** Offset and size of the slab of staged packets. */
-  readonly staged: number;
-  readonly stagedSize: number;
-  readonly stagedLimits?: StagedLimits;
-  /** Uniform in [0, 1): the jitter of timers. */
-  readonly random: () => number;
-}
-
-/** Offsets for TransportOptions in a memory of their own, and the size it must have. */
-export function layOut(
-  maxPeers: number,
-  stagedSize: number,
-): Pick<
-  TransportOptions,
-  'maxPeers' | 'endpoints' | 'keypairs' | 'keypairSlots' | 'staged' | 'stagedSize'
-> & {
-  readonly size: number;
-} {
-  const keypairSlots = 2 * maxPeers;
-  const keypairs = maxPeers * ENDPOINT_SIZE;
-  const staged = keypairs + keypairSlots * KEYPAIR_SIZE;
-  return { maxPeers, endpoints: 0, keypairs, keypairSlots, staged, stagedSize, size: staged + stagedSize };
-}
 
 export class Transport {
   readonly actions: ActionQueue = new ActionQueue();
@@ -153,7 +123,10 @@ export class Transport {
 
   /** Endpoint by configuration: a sockaddr of 16 or 28 bytes. A remembered source address is forgotten. */
   setEndpoint(peer: number, address: Uint8Array): void {
-    if (this.hasPeer(peer)) this.peers.setEndpoint(peer, address);
+    if (!this.hasPeer(peer)) return;
+    // Initiations so far went nowhere; the first real one need not wait for the spacing.
+    if (!this.hasEndpoint(peer)) this.peers.allowHandshakeNow(peer);
+    this.peers.setEndpoint(peer, address);
   }
 
   /** Where the peer's endpoint record (peer-table.ts) lies in memory. */
