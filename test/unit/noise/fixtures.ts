@@ -40,6 +40,17 @@ export const implementations: readonly (readonly [string, (random: RandomBytes) 
   ['native', nativePrimitives],
 ];
 
+/** Kernel selftest netns.sh: public keys that must never lead to a packet. */
+export const LOW_ORDER_KEYS = [
+  'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=',
+  'AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=',
+  '4Ot6fDtBuK4WVuP68Z/EatoJjeucMrH9hmIFFl9JuAA=',
+  'X5yVvKNQjCSx0LFVnIPvWwREXMRYHI6G2CJO3dCfEVc=',
+  '7P///////////////////////////////////////38=',
+  '7f///////////////////////////////////////38=',
+  '7v///////////////////////////////////////38=',
+];
+
 export interface KnownAnswer {
   readonly case: number;
   readonly initiator_static: string;
