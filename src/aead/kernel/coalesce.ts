@@ -71,7 +71,7 @@ const PAYLOAD: usize = 24;
 
 const PUSHED: u32 = 1; // PSH was seen on the last segment
 const SHORT_TAIL: u32 = 2;
-const BAD: u32 = 4; // UDP whose checksum does not hold
+const BAD: u32 = 4; // UDP that stays alone: empty, or its checksum does not hold
 
 let slots: usize = 0;
 let stride: u32 = 0;
@@ -139,9 +139,7 @@ export function groAdd(ip: usize, length: u32): i32 {
     if (load<u32>(item, HASH) == hash && load<u32>(item, KIND) == kind) {
       const target = slotOf(index) + VIRTIO_HEADER;
       if (sameFlow(ip, target, kind)) {
-        const joined = tcp ? joinTcp(ip, length, kind, index) : joinUdp(ip, length, kind, index);
-        if (joined > 0) return 0;
-        if (joined < 0 && tcp) return addPlain(ip, length);
+        if (tcp ? joinTcp(ip, length, kind, index) : joinUdp(ip, length, kind, index)) return 0;
         if (!tcp) break;
       }
     }
@@ -178,10 +176,11 @@ function addItem(ip: usize, length: u32, kind: u32, hash: u32, bucket: usize): i
   store<u32>(LENGTHS + (count << 2), VIRTIO_HEADER + length);
   store<u32>(item, 1, SEGMENTS);
   count++;
-  // Nothing may join a corrupt packet. TCP forgets it; a UDP one stays in view, so that none is joined past it.
+  // Nothing may join a corrupt packet. TCP forgets it; a UDP one stays in view, as an empty one does, so that none is
+  // joined past it.
   const tcp = isTcp(kind);
   if (tcp && !good) return 0;
-  let state = good ? 0 : BAD;
+  let state = good && payload != 0 ? 0 : BAD;
   if (tcp) {
     const transport = ip + ipHeaderOf(kind);
     if ((<u32>load<u8>(transport, 13)) & PSH) state |= PUSHED;
@@ -197,19 +196,19 @@ function addItem(ip: usize, length: u32, kind: u32, hash: u32, bucket: usize): i
   return 0;
 }
 
-/** Copies the payload behind the item's and takes it in if the packet's checksum holds: 1 then, else -1. */
-function append(ip: usize, length: u32, kind: u32, index: u32): i32 {
+/** Copies the payload behind the item's and takes it in if the packet's checksum holds. */
+function append(ip: usize, length: u32, kind: u32, index: u32): bool {
   const item = itemOf(index);
   const headers = headersOf(kind);
   const payload = length - headers;
   const had = load<u32>(item, PAYLOAD);
   // What a corrupt packet leaves here lies behind the item's end.
   const sum = copySum(slotOf(index) + VIRTIO_HEADER + headers + had, ip + headers, payload, 0);
-  if (!holds(ip, length, kind, sum)) return -1;
+  if (!holds(ip, length, kind, sum)) return false;
   if (payload < load<u32>(item, GSO)) store<u16>(item, load<u16>(item, STATE) | <u16>SHORT_TAIL, STATE);
   store<u32>(item, load<u32>(item, SEGMENTS) + 1, SEGMENTS);
   grow(index, item, headers, had + payload);
-  return 1;
+  return true;
 }
 
 @inline
@@ -218,22 +217,22 @@ function grow(index: u32, item: usize, headers: u32, payload: u32): void {
   store<u32>(LENGTHS + (index << 2), VIRTIO_HEADER + headers + payload);
 }
 
-/** 1: joined; 0: does not fit this item; -1: would, but its checksum is wrong. */
-function joinUdp(ip: usize, length: u32, kind: u32, index: u32): i32 {
+/** Joins the packet to the item if it fits behind it and is sound. */
+function joinUdp(ip: usize, length: u32, kind: u32, index: u32): bool {
   const item = itemOf(index);
   const headers = headersOf(kind);
   const payload = length - headers;
   const gso = load<u32>(item, GSO);
-  if (load<u16>(item, STATE) & <u16>(SHORT_TAIL | BAD) || payload > gso) return 0;
-  if (payload < gso && options & NO_SHORT_TAIL) return 0;
-  if (load<u32>(item, SEGMENTS) >= UDP_SEGMENTS) return 0;
-  if (headers + load<u32>(item, PAYLOAD) + payload > capacity) return 0;
-  if (!sameHeaders(ip, slotOf(index) + VIRTIO_HEADER, kind)) return 0;
+  if (load<u16>(item, STATE) & <u16>(SHORT_TAIL | BAD) || payload > gso || payload == 0) return false;
+  if (payload < gso && options & NO_SHORT_TAIL) return false;
+  if (load<u32>(item, SEGMENTS) >= UDP_SEGMENTS) return false;
+  if (headers + load<u32>(item, PAYLOAD) + payload > capacity) return false;
+  if (!sameHeaders(ip, slotOf(index) + VIRTIO_HEADER, kind)) return false;
   return append(ip, length, kind, index);
 }
 
 /** As joinUdp. The sequence number says whether the packet goes behind the item or in front of it. */
-function joinTcp(ip: usize, length: u32, kind: u32, index: u32): i32 {
+function joinTcp(ip: usize, length: u32, kind: u32, index: u32): bool {
   const item = itemOf(index);
   const headers = headersOf(kind);
   const payload = length - headers;
@@ -243,24 +242,24 @@ function joinTcp(ip: usize, length: u32, kind: u32, index: u32): i32 {
   const transport = ip + ipHeaderOf(kind);
   const seq = load32be(transport + 4);
   const target = slotOf(index) + VIRTIO_HEADER;
-  if (headers + had + payload > capacity) return 0;
+  if (headers + had + payload > capacity) return false;
   if (seq == load<u32>(item, SEQ) + had) {
-    if (state & (PUSHED | SHORT_TAIL) || payload > gso) return 0;
-    if (payload < gso && options & NO_SHORT_TAIL) return 0;
-    if (!sameHeaders(ip, target, kind)) return 0;
+    if (state & (PUSHED | SHORT_TAIL) || payload > gso) return false;
+    if (payload < gso && options & NO_SHORT_TAIL) return false;
+    if (!sameHeaders(ip, target, kind)) return false;
     const joined = append(ip, length, kind, index);
-    if (joined > 0 && (<u32>load<u8>(transport, 13)) & PSH) {
+    if (joined && (<u32>load<u8>(transport, 13)) & PSH) {
       store<u16>(item, load<u16>(item, STATE) | <u16>PUSHED, STATE);
     }
     return joined;
   }
-  if (seq + payload != load<u32>(item, SEQ)) return 0;
+  if (seq + payload != load<u32>(item, SEQ)) return false;
   // In front: one that is larger makes a short tail of the only packet the item has.
-  if ((<u32>load<u8>(transport, 13)) & PSH || payload < gso) return 0;
+  if ((<u32>load<u8>(transport, 13)) & PSH || payload < gso) return false;
   const segments = load<u32>(item, SEGMENTS);
-  if (payload > gso && (segments > 1 || options & NO_SHORT_TAIL)) return 0;
-  if (!sameHeaders(ip, target, kind)) return 0;
-  if (!holds(ip, length, kind, sumBytes(ip + headers, payload, 0))) return -1;
+  if (payload > gso && (segments > 1 || options & NO_SHORT_TAIL)) return false;
+  if (!sameHeaders(ip, target, kind)) return false;
+  if (!holds(ip, length, kind, sumBytes(ip + headers, payload, 0))) return false;
   memory.copy(target + headers + payload, target + headers, had);
   copyBytes(target, ip, length);
   if (payload > gso) store<u16>(item, <u16>(state | SHORT_TAIL), STATE);
@@ -268,7 +267,7 @@ function joinTcp(ip: usize, length: u32, kind: u32, index: u32): i32 {
   store<u32>(item, seq, SEQ);
   store<u32>(item, segments + 1, SEGMENTS);
   grow(index, item, headers, had + payload);
-  return 1;
+  return true;
 }
 
 /** Writes the headers of all trains and returns the number of items. Their lengths are at groLengths(). */

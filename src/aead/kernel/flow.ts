@@ -14,7 +14,7 @@ const ACK: u32 = 0x10;
 export const PSH: u32 = 0x08;
 
 /**
- * 0 if the packet can never be joined; else its protocol in bits 16–23, its IP header's length in 8–15 and the length of
+ * 0 if the packet can never be joined and holds its place in no flow; else its protocol in bits 16–23, its IP header's length in 8–15 and the length of
  * both headers in 0–7. Two packets whose kinds differ are of different flows or have different TCP options.
  */
 export function candidate(ip: usize, length: u32, joinUdp: bool): u32 {
@@ -25,6 +25,8 @@ export function candidate(ip: usize, length: u32, joinUdp: bool): u32 {
   if (first == 0x45) {
     // No options; MF clear and offset 0: a fragment has no transport header to go by.
     if (load16be(ip + 2) != length || (load16be(ip + 6) & 0x3fff) != 0) return 0;
+    // The train gets a fresh header checksum, too.
+    if (fold(sumBytes(ip, 20, 0)) != 0xffff) return 0;
     protocol = <u32>load<u8>(ip, 9);
   } else if (first >> 4 == 6) {
     if (length < 48 || load16be(ip + 4) + 40 != length) return 0;
@@ -47,7 +49,8 @@ export function candidate(ip: usize, length: u32, joinUdp: bool): u32 {
   } else {
     return 0;
   }
-  return length > headers ? (protocol << 16) | (ipHeader << 8) | headers : 0;
+  if (length < headers || (length == headers && protocol == TCP)) return 0;
+  return (protocol << 16) | (ipHeader << 8) | headers;
 }
 
 @inline

@@ -13,7 +13,7 @@ import {
   GRO_OFF,
   GRO_UDP,
 } from '../../../src/aead/packet-drops.ts';
-import { checksumsHold } from './checksum.twin.ts';
+import { checksumsHold, naiveSum } from './checksum.twin.ts';
 import { naiveCoalesce } from './coalesce.twin.ts';
 import { KernelAreas, SLOTS, STRIDE, simd128, widths } from './kernel-areas.ts';
 import { ACK, type Addresses, FIN, PSH, pattern, tcp, udp, v4, v6, virtio } from './packets.ts';
@@ -270,6 +270,10 @@ describe('coalescing', () => {
     const changed = (packet: Uint8Array, at: number, value: number) => {
       const copy = packet.slice();
       copy[at] = value;
+      if (at >= 20) return copy;
+      // Nothing but the change itself may be the reason.
+      copy[10] = copy[11] = 0;
+      new DataView(copy.buffer).setUint16(10, ~naiveSum(copy.subarray(0, 20)));
       return copy;
     };
     const datagram = udpTo(B4);
@@ -286,6 +290,10 @@ describe('coalescing', () => {
     expect(twice(odd)).toBe(1);
     expect(twice(shorter)).toBe(2);
     expect(twice(changed(datagram, 7, 1))).toBe(2);
+    expect(twice(changed(datagram, 8, 63))).toBe(1);
+    const wrongHeader = datagram.slice();
+    wrongHeader[10]! ^= 1;
+    expect(twice(wrongHeader)).toBe(2);
     for (const flags of [0, FIN | ACK, 0x12, 0x14, 0x18 | 0x20, ACK | 0x40, ACK | 0x80]) {
       expect(join([tcpAt(B4, 1, { flags }), tcpAt(B4, 101, { flags })])).toHaveLength(2);
     }
@@ -306,6 +314,8 @@ describe('coalescing', () => {
     expect(sized(100, 50, 50)).toEqual([178, 78]);
     expect(sized(50, 100)).toEqual([78, 128]);
     expect(sized(100, 50, 100, 100)).toEqual([178, 228]);
+    expect(sized(100, 0, 100, 100)).toEqual([128, 28, 228]);
+    expect(sized(0, 0, 100)).toEqual([28, 28, 128]);
   });
 
   it('puts at most 64 UDP datagrams into a train', () => {

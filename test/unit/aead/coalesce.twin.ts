@@ -93,6 +93,7 @@ function udpFits(item: Item, packet: Parsed, options: NaiveOptions): boolean {
   return (
     first.shared === packet.shared &&
     item.packets.length < 64 &&
+    packet.payload > 0 &&
     first.headers + total(item) + packet.payload <= 65535 &&
     item.packets.every((other) => other.payload === first.payload) &&
     packet.payload <= first.payload &&
@@ -128,6 +129,7 @@ function parse(bytes: Uint8Array, udp: boolean): Parsed | null {
   } else if (bytes[0] !== 0x45 || view.getUint16(2) !== bytes.length || (view.getUint16(6) & 0x3fff) !== 0) {
     return null;
   }
+  if (!six && naiveSum(bytes.subarray(0, 20)) !== 0xffff) return null;
   const protocol = bytes[six ? 6 : 9];
   const isTcp = protocol === 6;
   if (isTcp ? bytes.length < transport + 20 : protocol !== 17 || !udp) return null;
@@ -135,7 +137,8 @@ function parse(bytes: Uint8Array, udp: boolean): Parsed | null {
   if (isTcp && (dataOffset < 20 || (bytes[transport + 13]! & ~0x08) !== 0x10)) return null;
   if (!isTcp && view.getUint16(transport + 4) !== bytes.length - transport) return null;
   const headers = transport + dataOffset;
-  if (bytes.length <= headers) return null;
+  // An empty datagram joins nothing, but what follows it must not overtake it.
+  if (bytes.length < headers || (isTcp && bytes.length === headers)) return null;
   const hex = (from: number, to: number) => Buffer.from(bytes.subarray(from, to)).toString('hex');
   const addresses = six ? hex(8, 40) : hex(12, 20);
   const ports = hex(transport, transport + 4);

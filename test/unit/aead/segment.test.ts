@@ -240,6 +240,25 @@ describe('the split', () => {
     }
   });
 
+  it('does not lose the carry when a sum and its own upper half overflow 32 bits', () => {
+    // Addresses of all ones and a length of 03ff come near 3 × 2^32, and the data makes up what is missing.
+    const all = new Uint8Array(4).fill(255);
+    const packet = udp({
+      addresses: { src: all, dst: all },
+      ports: [0, 0],
+      payload: new Uint8Array(1015),
+      partial: true,
+    });
+    const before = 2 * 0xffffffff + (17 << 8) + 0xff03_0000 + 0xff03;
+    let missing = 0x2_ffff_ffff - before;
+    for (let at = 28; missing > 0; at += 2) {
+      const word = Math.min(missing, 0xffff);
+      view(packet).setUint16(at, word, true);
+      missing -= word;
+    }
+    expect(cut(udpTrain(packet, 1015)).map(checksumsHold)).toEqual([true]);
+  });
+
   it('keeps the whole train in one packet when it is not longer than a segment', () => {
     const packet = tcp({
       addresses: v4(1),
