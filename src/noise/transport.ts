@@ -265,15 +265,15 @@ export class Transport {
     return this.keypairs.reserve(slot, count);
   }
 
-  /** Keeps a packet until there is a session, and asks for one. False when the packet was dropped. */
+  /** Keeps a packet until it can be sent, and sees to that. False when the packet was dropped. */
   stage(peer: number, bytes: Uint8Array, offset: number, length: number, now: number): boolean {
     if (!this.#isActive(peer)) return false;
     const kept = this.staged.push(peer, bytes, offset, length);
-    this.requestHandshake(peer, now);
+    this.sendStaged(peer, now);
     return kept;
   }
 
-  /** Has what is staged sent, or asks for the session that it needs; call it when the peer's configuration changed. */
+  /** Has what is staged sent, or asks for the session it needs; call it when the peer's configuration changed. */
   sendStaged(peer: number, now: number): void {
     if (!this.#isActive(peer) || this.staged.count(peer) === 0) return;
     if (this.keypairs.usable(peer, now) === NONE) this.requestHandshake(peer, now);
