@@ -1,164 +1,27 @@
-/**
- * Decrypted packets joined into trains, against the twin, and by the tables of wireguard-go's TUN offload tests (as facts).
- */
-import fc from 'fast-check';
+/** Decrypted packets joined into trains, by the tables of wireguard-go's TUN offload tests (as facts). */
 import { describe, expect, it } from 'vitest';
-import {
-  DROP_INNER_LENGTH,
-  DROP_LONG,
-  DROP_SHORT,
-  DROP_VERSION,
-  GRO_EVEN,
-  GRO_FULL,
-  GRO_OFF,
-  GRO_UDP,
-} from '../../../src/aead/packet-drops.ts';
+import { DROP_LONG, GRO_EVEN, GRO_FULL, GRO_OFF, GRO_UDP } from '../../../src/aead/packet-drops.ts';
 import { checksumsHold, naiveSum } from './checksum.twin.ts';
-import { naiveCoalesce } from './coalesce.twin.ts';
-import { KernelAreas, SLOTS, STRIDE, simd128, widths } from './kernel-areas.ts';
-import { ACK, type Addresses, FIN, PSH, pattern, tcp, udp, v4, v6, virtio } from './packets.ts';
-import { naiveSegments } from './segment.twin.ts';
-
-const hundred = (seed: number) => pattern(100, seed);
-const tcpAt = (addresses: Addresses, seq: number, fields = {}) =>
-  tcp({ addresses, seq, payload: hundred(seq), ...fields });
-const udpTo = (addresses: Addresses, seed = 1, fields = {}) =>
-  udp({ addresses, payload: hundred(seed), ...fields });
-const spoilt = (packet: Uint8Array) => {
-  const copy = packet.slice();
-  copy[copy.length - 1]! ^= 1;
-  return copy;
-};
-const lengths = (writes: readonly Uint8Array[]) => writes.map((write) => write.length - 10);
-const B4 = v4(1, 2);
-const C4 = v4(1, 3);
-const B6 = v6(1, 2);
-const C6 = v6(1, 3);
-
-const plainOnes = Array.from({ length: 12 }, () => ({}));
-/** Packets of few flows, most of them in sequence and alike, so that there is much to join and one thing against it. */
-const flowPackets = fc
-  .tuple(
-    fc.array(
-      fc.record({
-        of: fc.constantFrom(B4, B4, B6),
-        isTcp: fc.constantFrom(true, true, false),
-        size: fc.constantFrom(100, 100, 100, 100, 100, 40, 120),
-        /** How many places earlier than in sequence it comes. */
-        early: fc.constantFrom(0, 0, 0, 0, 1, 2, 5),
-        quirk: fc.constantFrom(
-          ...plainOnes,
-          { flags: ACK | PSH },
-          { flags: ACK | PSH },
-          { flags: ACK | FIN },
-          { ack: 2 },
-          { ttl: 63 },
-          { tos: 1 },
-          { tos: 0x10 },
-          { fragment: 0x40 },
-          { fragment: 0x20 },
-          { options: pattern(12, 1) },
-          { options: Uint8Array.of(...pattern(11, 1), 0) },
-          { size: 0 },
-          { gap: 7 },
-          { gap: -1 },
-          { bad: true },
-          { bad: true },
-        ) as fc.Arbitrary<{ size?: number; gap?: number; bad?: boolean; flags?: number }>,
-      }),
-      { maxLength: 38, size: 'max' },
-    ),
-    fc.constantFrom(1, 0xffffff00),
-  )
-  .map(([drawn, start]) => {
-    const next = new Map<Addresses, number>();
-    const made: Uint8Array[] = [];
-    for (const [i, { of, isTcp, early, quirk, ...rest }] of drawn.entries()) {
-      const size = quirk.size ?? rest.size;
-      const payload = pattern(size, i);
-      const seq = (next.get(of) ?? start) + (quirk.gap ?? 0);
-      if (isTcp) next.set(of, seq + size);
-      const packet = isTcp
-        ? tcp({ addresses: of, payload, ...quirk, seq: seq >>> 0 })
-        : udp({ addresses: of, payload, ...quirk });
-      made.splice(Math.max(0, made.length - early), 0, quirk.bad && size > 0 ? spoilt(packet) : packet);
-    }
-    return made;
-  });
-
-describe.each(widths)('the %s coalescing', (_name, width) => {
-  const areas = new KernelAreas(width);
-
-  it('writes what its twin writes, for any mix of flows, orders, sizes and faults', () => {
-    fc.assert(
-      fc.property(flowPackets, fc.constantFrom(0, GRO_UDP, GRO_UDP | GRO_EVEN), (packets, options) => {
-        const expected = naiveCoalesce(packets, {
-          udp: (options & GRO_UDP) !== 0,
-          even: (options & GRO_EVEN) !== 0,
-        });
-        const found = areas.coalesce(packets, options);
-        expect(lengths(found)).toEqual(lengths(expected));
-        for (const [i, write] of found.entries()) {
-          if (!Buffer.from(write).equals(expected[i]!)) {
-            expect(Buffer.from(write).toString('hex')).toBe(Buffer.from(expected[i]!).toString('hex'));
-          }
-        }
-      }),
-      { numRuns: 1500 },
-    );
-    expect(areas.guardsHold()).toBe(true);
-  });
-
-  it('gives back the train it was cut from', () => {
-    fc.assert(
-      fc.property(
-        fc.record({
-          of: fc.constantFrom(B4, B6),
-          seq: fc.nat(0xffffffff),
-          length: fc.integer({ min: 1, max: 60_000 }),
-          options: fc.nat(10).map((words) => pattern(words * 4, words)),
-          pushed: fc.boolean(),
-          reverse: fc.boolean(),
-          gsoSize: fc.integer({ min: 600, max: 1400 }),
-        }),
-        ({ of, seq, length, options, pushed, reverse, gsoSize }) => {
-          const payload = pattern(length, seq);
-          const flags = pushed ? ACK | PSH : ACK;
-          const packet = tcp({
-            addresses: of,
-            seq,
-            payload,
-            options,
-            flags,
-            partial: true,
-            fragment: 0x40,
-            id: 5,
-          });
-          const six = of.src.length === 16;
-          const start = six ? 40 : 20;
-          const read = virtio(
-            {
-              flags: 1,
-              gsoType: six ? 4 : 1,
-              headerLength: start + 20 + options.length,
-              gsoSize,
-              checksumStart: start,
-              checksumOffset: 16,
-            },
-            packet,
-          );
-          const segments = areas.unmerge(read).map((write) => write.subarray(10));
-          const writes = areas.coalesce(reverse ? segments.toReversed() : segments, 0);
-          expect(writes.length).toBe(1);
-          if (length > gsoSize) expect(Buffer.from(writes[0]!).equals(read)).toBe(true);
-          else expect(writes[0]!.subarray(10)).toEqual(naiveSegments(read)[0]);
-        },
-      ),
-      { numRuns: 60 },
-    );
-    expect(areas.guardsHold()).toBe(true);
-  });
-});
+import { KernelAreas, SLOTS, STRIDE, simd128 } from './kernel-areas.ts';
+import {
+  ACK,
+  type Addresses,
+  B4,
+  B6,
+  C4,
+  C6,
+  FIN,
+  hundred,
+  lengths,
+  PSH,
+  pattern,
+  spoilt,
+  tcp,
+  tcpAt,
+  udp,
+  udpTo,
+  virtio,
+} from './packets.ts';
 
 describe('coalescing', () => {
   const areas = new KernelAreas(simd128);
@@ -419,81 +282,5 @@ describe('coalescing', () => {
     expect(areas.kernel.groAdd(areas.read, 91)).toBe(DROP_LONG);
     areas.kernel.groBegin(areas.slots, 5, 4, 0);
     expect(areas.kernel.groAdd(areas.read, 1)).toBe(DROP_LONG);
-  });
-
-  it('survives any bytes, reads nothing behind them, writes nothing outside, and loses none', () => {
-    const near = fc
-      .tuple(
-        fc.constantFrom(tcpAt(B4, 1), tcpAt(B4, 101), tcpAt(B6, 1), tcpAt(B6, 101), udpTo(B4), udpTo(B6)),
-        fc.array(fc.tuple(fc.nat(80), fc.nat(255)), { maxLength: 2 }),
-        fc.oneof(fc.constant(0), fc.nat(160)),
-      )
-      .map(([packet, changes, cut]) => {
-        const copy = packet.slice(0, Math.max(1, packet.length - cut));
-        for (const [at, value] of changes) if (at < copy.length) copy[at] = value;
-        return copy;
-      });
-    const packets = fc.array(fc.oneof(near, fc.uint8Array({ minLength: 1, maxLength: 90 })), {
-      maxLength: 38,
-    });
-    fc.assert(
-      fc.property(packets, fc.nat(7), (list, options) => {
-        const { kernel, bytes, end } = areas;
-        kernel.groBegin(areas.slots, STRIDE, SLOTS, options);
-        for (const packet of list) {
-          bytes.set(packet, end - packet.length);
-          kernel.innerLength(end - packet.length, packet.length);
-          expect(kernel.groAdd(end - packet.length, packet.length)).toBe(0);
-        }
-        const writes = areas.flush();
-        expect(writes.length).toBeLessThanOrEqual(list.length);
-        // Taken apart again there are as many packets as came in, and those of a train are sound.
-        let total = 0;
-        for (const write of writes) {
-          const parts = write[1] === 0 ? [write] : areas.unmerge(write);
-          total += parts.length;
-          if (write[1] !== 0 && !parts.every((part) => checksumsHold(part.subarray(10))))
-            expect.fail('unsound');
-        }
-        expect(total).toBe(list.length);
-      }),
-      { numRuns: 400 },
-    );
-    expect(areas.guardsHold()).toBe(true);
-  });
-});
-
-describe('the length of a decrypted packet', () => {
-  const areas = new KernelAreas(simd128);
-  const inner = (packet: Uint8Array, length = packet.length) => {
-    areas.bytes.set(packet, areas.read);
-    return areas.kernel.innerLength(areas.read, length);
-  };
-
-  it('is what its header says, with the padding cut off', () => {
-    const four = udp({ addresses: B4, payload: pattern(5) });
-    const six = udp({ addresses: B6, payload: pattern(5) });
-    expect(inner(four, 33)).toBe(33);
-    expect(inner(four, 48)).toBe(33);
-    expect(inner(six, 53)).toBe(53);
-    expect(inner(six, 64)).toBe(53);
-    expect(inner(Uint8Array.of(0x45, 0, 0, 20, ...new Uint8Array(16)))).toBe(20);
-    expect(inner(Uint8Array.of(0x60, ...new Uint8Array(39)))).toBe(40);
-  });
-
-  it('is refused when the header claims more than there is, or less than a header', () => {
-    const four = udp({ addresses: B4, payload: pattern(5) });
-    const six = udp({ addresses: B6, payload: pattern(5) });
-    expect(inner(four, 32)).toBe(DROP_INNER_LENGTH);
-    expect(inner(six, 52)).toBe(DROP_INNER_LENGTH);
-    expect(inner(Uint8Array.of(0x45, 0, 0, 19, ...new Uint8Array(16)))).toBe(DROP_INNER_LENGTH);
-    // 65,535 + 40 does not fit 16 bits.
-    expect(inner(Uint8Array.of(0x60, 0, 0, 0, 0xff, 0xff, ...new Uint8Array(34)))).toBe(DROP_INNER_LENGTH);
-    expect(inner(four, 19)).toBe(DROP_SHORT);
-    expect(inner(new Uint8Array(0))).toBe(DROP_SHORT);
-    expect(inner(six, 39)).toBe(DROP_SHORT);
-    for (const first of [0x00, 0x35, 0x55, 0x75, 0xff]) {
-      expect(inner(Uint8Array.of(first, ...new Uint8Array(63)))).toBe(DROP_VERSION);
-    }
   });
 });

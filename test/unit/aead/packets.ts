@@ -158,3 +158,45 @@ export function pattern(length: number, seed = 1): Uint8Array {
     return state >>> 24;
   });
 }
+
+/** A hundred bytes of payload, and packets that carry them. */
+export const hundred = (seed: number) => pattern(100, seed);
+export const tcpAt = (addresses: Addresses, seq: number, fields = {}) =>
+  tcp({ addresses, seq, payload: hundred(seq), ...fields });
+export const udpTo = (addresses: Addresses, seed = 1, fields = {}) =>
+  udp({ addresses, payload: hundred(seed), ...fields });
+export const spoilt = (packet: Uint8Array) => {
+  const copy = packet.slice();
+  copy[copy.length - 1]! ^= 1;
+  return copy;
+};
+export const lengths = (writes: readonly Uint8Array[]) => writes.map((write) => write.length - 10);
+export const B4 = v4(1, 2);
+export const C4 = v4(1, 3);
+export const B6 = v6(1, 2);
+export const C6 = v6(1, 3);
+
+/** A TUN read of a TCP or UDP_L4 train. */
+export const tcpTrain = (packet: Uint8Array, gsoSize: number, extra = {}) => {
+  const six = packet[0]! >> 4 === 6;
+  const checksumStart = six ? 40 : (packet[0]! & 15) * 4;
+  return virtio(
+    {
+      flags: 1,
+      gsoType: six ? 4 : 1,
+      headerLength: 54,
+      gsoSize,
+      checksumStart,
+      checksumOffset: 16,
+      ...extra,
+    },
+    packet,
+  );
+};
+export const udpTrain = (packet: Uint8Array, gsoSize: number, extra = {}) => {
+  const checksumStart = packet[0]! >> 4 === 6 ? 40 : (packet[0]! & 15) * 4;
+  return virtio(
+    { flags: 1, gsoType: 5, headerLength: 28, gsoSize, checksumStart, checksumOffset: 6, ...extra },
+    packet,
+  );
+};
