@@ -30,6 +30,7 @@ const names: Readonly<Record<number, readonly [name: string, text: string]>> = {
   27: ['EFBIG', 'file too large'],
   28: ['ENOSPC', 'no space left'],
   30: ['EROFS', 'read-only file system'],
+  31: ['EMLINK', 'too many links (a chain that jumps to itself)'],
   32: ['EPIPE', 'broken pipe'],
   33: ['EDOM', 'argument out of domain'],
   34: ['ERANGE', 'out of range'],

@@ -28,6 +28,7 @@ export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
 export const NLMSG_OVERRUN = 4;
 
+const NLMSGERR_ATTR_MSG = 1;
 const NLA_F_NESTED = 0x8000;
 const NLA_TYPE_MASK = 0x3fff;
 export const HEADER_LENGTH = 16;
@@ -36,6 +37,7 @@ export const LITTLE_ENDIAN = new Uint8Array(new Uint16Array([1]).buffer)[0] === 
 
 const aligned = (length: number): number => (length + 3) & ~3;
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 export class MessageWriter {
   #bytes: Uint8Array<ArrayBuffer>;
@@ -56,7 +58,7 @@ export class MessageWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Reserves `size` zeroed bytes at the end and answers where they start. */
+  /** Reserves `size` zeroed bytes at the end and answers where they start. May replace #view: read that afterwards. */
   #take(size: number): number {
     const at = this.#length;
     const need = at + size;
@@ -86,31 +88,38 @@ export class MessageWriter {
   }
 
   u8(value: number): void {
-    this.#view.setUint8(this.#at(1), value);
+    const at = this.#take(1);
+    this.#view.setUint8(at, value);
   }
 
   u16(value: number): void {
-    this.#view.setUint16(this.#at(2), value, LITTLE_ENDIAN);
+    const at = this.#take(2);
+    this.#view.setUint16(at, value, LITTLE_ENDIAN);
   }
 
   u32(value: number): void {
-    this.#view.setUint32(this.#at(4), value, LITTLE_ENDIAN);
+    const at = this.#take(4);
+    this.#view.setUint32(at, value, LITTLE_ENDIAN);
   }
 
   u64(value: number): void {
-    this.#view.setBigUint64(this.#at(8), BigInt(value), LITTLE_ENDIAN);
+    const at = this.#take(8);
+    this.#view.setBigUint64(at, BigInt(value), LITTLE_ENDIAN);
   }
 
   be16(value: number): void {
-    this.#view.setUint16(this.#at(2), value);
+    const at = this.#take(2);
+    this.#view.setUint16(at, value);
   }
 
   be32(value: number): void {
-    this.#view.setUint32(this.#at(4), value);
+    const at = this.#take(4);
+    this.#view.setUint32(at, value);
   }
 
   be64(value: number): void {
-    this.#view.setBigUint64(this.#at(8), BigInt(value));
+    const at = this.#take(8);
+    this.#view.setBigUint64(at, BigInt(value));
   }
 
   raw(bytes: Uint8Array): void {
@@ -121,11 +130,6 @@ export class MessageWriter {
   text(value: string): void {
     this.raw(encoder.encode(value));
     this.u8(0);
-  }
-
-  /** #take may replace #view, so it has to run before the view is read. */
-  #at(size: number): number {
-    return this.#take(size);
   }
 
   /** One attribute; `body` writes its data. */
@@ -194,4 +198,21 @@ export const readAttributes = (bytes: Uint8Array): Attribute[] => {
     at += aligned(length);
   }
   return attributes;
+};
+
+/** What an NLMSG_ERROR or NLMSG_DONE says: 0 for an acknowledgement. */
+export const errnoOf = (message: Message): number =>
+  message.payload.length < 4 ? 0 : -viewOf(message.payload).getInt32(0, LITTLE_ENDIAN);
+
+/** The extended acknowledgement's text: it follows the errno and the refused message, or only that one's header. */
+export const extackOf = (message: Message): string | undefined => {
+  if ((message.flags & NLM_F_ACK_TLVS) === 0 || message.payload.length < 8) return undefined;
+  const capped = (message.flags & NLM_F_CAPPED) !== 0;
+  const refused = capped ? HEADER_LENGTH : viewOf(message.payload).getUint32(4, LITTLE_ENDIAN);
+  // An NLMSG_DONE carries no message, only the errno.
+  const start = message.type === NLMSG_DONE ? 4 : 4 + aligned(refused);
+  const found = readAttributes(message.payload.subarray(start)).find(
+    (attribute) => attribute.type === NLMSGERR_ATTR_MSG,
+  );
+  return found && decoder.decode(found.data.subarray(0, Math.max(0, found.data.indexOf(0))));
 };

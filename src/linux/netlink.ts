@@ -8,13 +8,11 @@ import { closeSync, readSync, writeSync } from 'node:fs';
 import { sys } from '#sys';
 import { EAGAIN, errnoAdvice, errnoName, errnoText } from './errno.ts';
 import {
-  HEADER_LENGTH,
-  LITTLE_ENDIAN,
+  errnoOf,
+  extackOf,
   type Message,
   MessageWriter,
   NLM_F_ACK,
-  NLM_F_ACK_TLVS,
-  NLM_F_CAPPED,
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
   NLM_F_REQUEST,
@@ -22,11 +20,8 @@ import {
   NLMSG_ERROR,
   NLMSG_NOOP,
   NLMSG_OVERRUN,
-  readAttributes,
   readMessages,
-  viewOf,
 } from './netlink-message.ts';
-import { text } from './netlink-schema.ts';
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW, SOL_SOCKET } from './sys.ts';
 
 export const NETLINK_ROUTE = 0;
@@ -38,8 +33,8 @@ const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_CAP_ACK = 10;
 const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
+const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
-const NLMSGERR_ATTR_MSG = 1;
 
 /** The kernel never builds a larger answer for one read (netlink_dump caps its buffer at 32 KiB). */
 const DATAGRAM = 65_536;
@@ -47,6 +42,8 @@ const DATAGRAM = 65_536;
 const BATCH_MESSAGES = 128;
 const BATCH_BYTES = 32_768;
 const DUMP_ATTEMPTS = 10;
+/** One write must fit the send buffer, 212992 unless raised. */
+const SEND_BUFFER = 200_000;
 
 /** One message to send, as a value: builders in link.ts, route.ts … make them, a NetlinkSocket sends them. */
 export interface Request {
@@ -86,21 +83,6 @@ export class NetlinkError extends Error {
 /** True for a NetlinkError with one of these numbers: what a caller may treat as "was so already". */
 export const isNetlinkError = (error: unknown, ...errnos: readonly number[]): error is NetlinkError =>
   error instanceof NetlinkError && (errnos.length === 0 || errnos.includes(error.errno));
-
-/** The extended acknowledgement's text, from what follows nlmsghdr of an NLMSG_ERROR. */
-const extackOf = (message: Message): string | undefined => {
-  if ((message.flags & NLM_F_ACK_TLVS) === 0) return undefined;
-  const original = (message.flags & NLM_F_CAPPED) !== 0 ? HEADER_LENGTH : errorLength(message);
-  const attributes = readAttributes(message.payload.subarray(4 + ((original + 3) & ~3)));
-  const found = attributes.find((attribute) => attribute.type === NLMSGERR_ATTR_MSG);
-  return found && text.read(found.data);
-};
-
-const errorLength = (message: Message): number =>
-  message.payload.length < 8 ? 0 : viewOf(message.payload).getUint32(4, LITTLE_ENDIAN);
-
-const errnoOf = (message: Message): number =>
-  message.payload.length < 4 ? 0 : -viewOf(message.payload).getInt32(0, LITTLE_ENDIAN);
 
 const buffer = new Uint8Array(DATAGRAM);
 
@@ -203,6 +185,38 @@ export class NetlinkSocket {
       }
     }
     return results;
+  }
+
+  /**
+   * All or nothing, in one write (nfnetlink): `begin` and `end` frame the requests. The kernel names every request it
+   * refuses; the first of them is thrown, and nothing of the rest is done.
+   */
+  transaction(begin: Request, requests: readonly Request[], end: Request): void {
+    const last = requests.at(-1);
+    if (last === undefined) return;
+    const writer = new MessageWriter(4096);
+    const first = this.#sequence + 1;
+    const sent = [begin, ...requests, end];
+    for (const request of sent) {
+      // One acknowledgement stands for all: those refused are answered anyway.
+      const flags = NLM_F_REQUEST | (request === last ? NLM_F_ACK : 0);
+      writer.message(request.type, request.flags | flags, ++this.#sequence, request.body);
+    }
+    if (writer.length > SEND_BUFFER) {
+      sys.setsockopt(this.fd, SOL_SOCKET, SO_SNDBUFFORCE, writer.length);
+      sys.setsockopt(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, writer.length);
+    }
+    this.#write(last, writer);
+    const { messages } = this.drain();
+    let done = false;
+    for (const message of messages) {
+      const request = sent[message.sequence - first];
+      if (message.type !== NLMSG_ERROR || request === undefined) continue;
+      const errno = errnoOf(message);
+      if (errno !== 0) throw new NetlinkError(request, errno, extackOf(message));
+      done = true;
+    }
+    if (!done) throw new NetlinkError(last, EAGAIN, 'nothing: no answer came');
   }
 
   /** A request answered by one message (RTM_GETLINK of one link). */
