@@ -24,6 +24,9 @@ export class HandshakePeer {
   lastSentIndex: number | null = null;
   /** Of initiations and responses alike. Monotonic, like every …At here. */
   lastSentAt = Number.NEGATIVE_INFINITY;
+  /** When we made the initiation of `state`. */
+  initiatedAt = Number.NEGATIVE_INFINITY;
+  /** When we last consumed one of the peer's. */
   lastInitiationAt = Number.NEGATIVE_INFINITY;
   lastTimestampSent: Tai64n | undefined;
   lastTimestampReceived: Tai64n | null = null;

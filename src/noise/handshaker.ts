@@ -186,6 +186,7 @@ export class Handshaker {
     }
     this.#abandon(peer);
     peer.state = created.state;
+    peer.initiatedAt = now;
     peer.lastTimestampSent = timestamp;
     this.#initiations.set(localIndex, peer);
     this.#sent(peer, localIndex, created.message, now);
@@ -251,6 +252,11 @@ export class Handshaker {
   #consumeResponse(identity: Identity, message: Response, now: number): ConsumeOutcome {
     const peer = this.#initiations.get(message.receiver);
     if (peer === undefined || peer.state.step !== 'initiation-created') return drop('unknown-index');
+    // Ours and the peer's crossed: its session serves by now, and a response kept back must not replace it later.
+    if (peer.lastInitiationAt >= peer.initiatedAt && now - peer.initiatedAt > REKEY_TIMEOUT) {
+      this.#abandon(peer);
+      return drop('unknown-index');
+    }
     const keys = consumeResponse(this.#p, identity, peer.remote(identity.privateKey), peer.state, message);
     if (typeof keys === 'string') return drop(keys);
     const { localIndex } = peer.state;

@@ -98,6 +98,24 @@ describe('a handshake', () => {
     expect(b.session.sendKey).toEqual(alicesAnswer.session.receiveKey);
   });
 
+  it("that was crossed by the peer's own is not completed by a response kept back", () => {
+    const { alice, bob } = couple();
+    const fromAlice = initiation(alice, 1, 0);
+    const fromBob = initiation(bob, 2, 0);
+    const keptBack = expectKind(consume(bob, fromAlice, 30), 'response');
+    const served = expectKind(consume(alice, fromBob, 30), 'response');
+    expectKind(consume(bob, served.message, 60), 'established');
+    expectDrop(consume(alice, keptBack.message, REKEY_TIMEOUT + 1), 'unknown-index');
+    // The session with Bob keeps its index; the crossed handshake has given its own back.
+    expect(alice.indices.size).toBe(1);
+  });
+
+  it('may be answered late when nothing crossed it', () => {
+    const { alice, bob } = couple();
+    const response = expectKind(consume(bob, initiation(alice, 1, 0), 0), 'response');
+    expectKind(consume(alice, response.message, 60_000), 'established');
+  });
+
   it('draws a new index for each attempt and gives the old one back', () => {
     const { alice } = couple();
     const seen = new Set<number>();
@@ -314,6 +332,21 @@ describe('under load', () => {
     const replay = 'replayed-timestamp';
     expect(reasons).toEqual(['response', replay, replay, replay, replay, 'rate-limited']);
     expectDrop(consume(bob, message, 5_051, true), replay);
+  });
+
+  it('all ports of one address share its limit', () => {
+    const { alice, bob } = couple();
+    let answered = 0;
+    for (let port = 1; port <= 6; port++) {
+      const source = Uint8Array.of(192, 0, 2, 1, 0, port);
+      const now = port * 2 * REKEY_TIMEOUT;
+      const asked = bob.handshaker.consume(initiation(alice, 1, now), source, 0, true);
+      consume(alice, expectKind(asked, 'cookie-reply').message, now);
+      alice.handshaker.resetSpacing(1);
+      const outcome = bob.handshaker.consume(initiation(alice, 1, now + 1), source, 0, true);
+      if (outcome.kind !== 'drop' || outcome.reason !== 'rate-limited') answered++;
+    }
+    expect(answered).toBe(5);
   });
 
   it('a cookie reply out of the blue, twice, or changed is dropped', () => {
