@@ -30,6 +30,8 @@ export function hostVethName({ containerId, ifname }: AttachmentName, salt = 0):
   return `veth${fnv1a(`${containerId}:${ifname}${salt === 0 ? '' : `:${salt}`}`).slice(0, 11)}`;
 }
 
+export const ownMacPrefix = '0a:59:';
+
 /**
  * Locally administered, unicast. An IPv4 address gives the MAC address (0a:58 and the four bytes), so that a
  * neighbour's stale ARP entry is still right when the address comes to another pod.

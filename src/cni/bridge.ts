@@ -3,13 +3,15 @@
  * never removed. Fifty ADDs may do this at once, so "exists already" is an answer like any other.
  * @module
  */
+import { readFileSync } from 'node:fs';
 import { deleteAddress, IFA_F_NODAD, listAddresses, newAddress } from '../linux/address.ts';
 import { EEXIST } from '../linux/errno.ts';
 import { changeLink, getLink, type Link, newLink } from '../linux/link.ts';
 import { readSysctl, writeSysctl } from '../linux/namespaces.ts';
 import { isNetlinkError, type NetlinkSocket, type Request } from '../linux/netlink.ts';
-import { macAddress } from './attachment-name.ts';
+import { macAddress, ownMacPrefix } from './attachment-name.ts';
 import { CniError } from './cni-error.ts';
+import { errorCode } from './file-error.ts';
 import { bounds, formatAddress, type IpPrefix, parsePrefix } from './ipam/ip-address.ts';
 
 export interface BridgeConfig {
@@ -33,8 +35,9 @@ export function ensureBridge(socket: NetlinkSocket, config: BridgeConfig): Link 
   const change: { up?: boolean; promiscuous?: boolean; mac?: string } = {};
   if (!bridge.up) change.up = true;
   if (config.promiscMode && (bridge.attributes.promiscuity ?? 0) === 0) change.promiscuous = true;
-  // A bridge nobody gave an address has none while it has no port, and another one with each port.
+  // A bridge nobody gave an address has none, or a random one, and takes its ports' ones as they come and go.
   if (bridge.mac === zeroMac) change.mac = randomMac();
+  else if (!keepsItsMac(bridge)) change.mac = bridge.mac;
   if (Object.keys(change).length === 0) return bridge;
   socket.request(changeLink(bridge.index, change));
   return change.mac === undefined ? bridge : { ...bridge, mac: change.mac };
@@ -123,8 +126,23 @@ function enable(path: string): void {
 function writeIfThere(path: string, value: string): void {
   try {
     writeSysctl(path, value);
-  } catch {
-    // Nothing hangs on it: without IPv6 there are no router advertisements either.
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error;
+  }
+}
+
+/**
+ * Not set again when it is set already: that would make the kernel forget all neighbours on the bridge.
+ * addr_assign_type 3 is NET_ADDR_SET (include/uapi/linux/netdevice.h); netlink does not tell it.
+ */
+function keepsItsMac({ name, mac }: Link): boolean {
+  if (mac.startsWith(ownMacPrefix)) return true;
+  try {
+    return readFileSync(`/sys/class/net/${name}/addr_assign_type`, 'utf8').trim() === '3';
+  } catch (error) {
+    // sysfs shows the namespace it was mounted in, which need not be this one.
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
   }
 }
 
