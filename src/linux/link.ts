@@ -5,7 +5,16 @@
  * @module
  */
 import { ENODEV } from './errno.ts';
-import { parseIp } from './ip-address.ts';
+import {
+  BridgeAttributes,
+  type BridgeOptions,
+  BridgePortAttributes,
+  type BridgePortOptions,
+  IpipAttributes,
+  type IpipOptions,
+  LinkAttributes,
+  VlanAttributes,
+} from './link-attributes.ts';
 import { isNetlinkError, NetlinkError, type NetlinkSocket, type Request } from './netlink.ts';
 import {
   LITTLE_ENDIAN,
@@ -15,20 +24,7 @@ import {
   NLM_F_EXCL,
   viewOf,
 } from './netlink-message.ts';
-import {
-  bytes,
-  type Codec,
-  type Decoded,
-  decodeAttributes,
-  mac,
-  nested,
-  text,
-  u8,
-  u16,
-  u32,
-  type Values,
-  writeAttributes,
-} from './netlink-schema.ts';
+import { type Decoded, decodeAttributes, writeAttributes } from './netlink-schema.ts';
 import { RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK } from './rtnetlink.ts';
 
 export const IFF_UP = 0x1;
@@ -43,76 +39,6 @@ const NLA_F_NESTED = 0x8000;
 const RTEXT_FILTER_SKIP_STATS = 8;
 const LINK_HEADER = 16;
 const ETH_P_8021Q = 0x8100;
-
-const LinkInfo = {
-  kind: [1, text], // IFLA_INFO_KIND
-  data: [2, bytes], // IFLA_INFO_DATA, by kind
-  portKind: [4, text], // IFLA_INFO_SLAVE_KIND
-  portData: [5, bytes], // IFLA_INFO_SLAVE_DATA
-} as const;
-
-const LinkAttributes = {
-  mac: [1, mac], // IFLA_ADDRESS
-  name: [3, text], // IFLA_IFNAME
-  mtu: [4, u32],
-  parent: [5, u32], // IFLA_LINK: the veth peer, the link below a vlan
-  queueing: [6, text], // IFLA_QDISC
-  master: [10, u32],
-  queueLength: [13, u32], // IFLA_TXQLEN
-  operState: [16, u8],
-  info: [18, nested(LinkInfo)], // IFLA_LINKINFO
-  alias: [20, text], // IFLA_IFALIAS
-  group: [27, u32],
-  namespace: [28, u32], // IFLA_NET_NS_FD
-  filter: [29, u32], // IFLA_EXT_MASK
-  promiscuity: [30, u32],
-  carrier: [33, u8],
-  parentNamespaceId: [37, u32], // IFLA_LINK_NETNSID
-  gsoMaxSize: [41, u32],
-} as const;
-
-/** Options of a bridge: IFLA_BR_… Times in hundredths of a second. */
-const BridgeAttributes = {
-  forwardDelay: [1, u32],
-  ageingTime: [4, u32],
-  stp: [5, u32],
-  priority: [6, u16],
-  vlanFiltering: [7, u8],
-  multicastSnooping: [23, u8],
-} as const;
-
-/** Options of a link as a bridge's port: IFLA_BRPORT_… */
-const BridgePortAttributes = {
-  hairpin: [4, u8], // IFLA_BRPORT_MODE
-  learning: [8, u8],
-  unicastFlood: [9, u8],
-  proxyArp: [10, u8],
-  multicastFlood: [27, u8],
-  neighbourSuppression: [32, u8],
-  isolated: [33, u8],
-} as const;
-
-/** IFLA_IPTUN_LOCAL and REMOTE keep the zero address as "any". */
-const tunnelIp: Codec<string> = {
-  write: (writer, type, value) => writer.attribute(type, (w) => w.raw(parseIp(value))),
-  read: (data) => data.join('.'),
-};
-
-/** IFLA_IPTUN_… of ipip and sit. */
-const IpipAttributes = {
-  parent: [1, u32],
-  local: [2, tunnelIp],
-  remote: [3, tunnelIp],
-  ttl: [4, u8],
-  tos: [5, u8],
-  pathMtuDiscovery: [10, u8],
-} as const;
-
-const VlanAttributes = { id: [1, u16] } as const;
-
-export type BridgeOptions = Values<typeof BridgeAttributes>;
-export type BridgePortOptions = Values<typeof BridgePortAttributes>;
-export type IpipOptions = Values<typeof IpipAttributes>;
 
 /** No alias here: the kernel takes one only from a change. */
 interface LinkCommon {

@@ -6,7 +6,8 @@
  */
 import { closeSync, readSync, writeSync } from 'node:fs';
 import { sys } from '#sys';
-import { EAGAIN, errnoAdvice, errnoName, errnoText } from './errno.ts';
+import { EAGAIN } from './errno.ts';
+import { NetlinkError, type Request } from './netlink-error.ts';
 import {
   errnoOf,
   extackOf,
@@ -23,6 +24,8 @@ import {
   readMessages,
 } from './netlink-message.ts';
 import { AF_NETLINK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW, SOL_SOCKET } from './sys.ts';
+
+export { isNetlinkError, NetlinkError, type Request } from './netlink-error.ts';
 
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
@@ -44,45 +47,6 @@ const BATCH_BYTES = 32_768;
 const DUMP_ATTEMPTS = 10;
 /** One write must fit the send buffer, 212992 unless raised. */
 const SEND_BUFFER = 200_000;
-
-/** One message to send, as a value: builders in link.ts, route.ts … make them, a NetlinkSocket sends them. */
-export interface Request {
-  /** The kernel's name, RTM_NEWLINK. */
-  readonly name: string;
-  /** What it is about, for the error's sentence: `link kube-bridge`. */
-  readonly subject: string;
-  readonly type: number;
-  readonly flags: number;
-  readonly body: (writer: MessageWriter) => void;
-}
-
-export class NetlinkError extends Error {
-  readonly code = 'ERR_NETLINK';
-  readonly errno: number;
-  readonly errnoName: string;
-  readonly request: string;
-  readonly subject: string;
-  /** What the kernel says in words, when it does. */
-  readonly extack: string | undefined;
-
-  constructor(request: Pick<Request, 'name' | 'subject'>, errno: number, extack?: string, cause?: unknown) {
-    const said = extack ? ` The kernel says: ${extack}.` : '';
-    super(
-      `${request.name} for ${request.subject} failed: ${errnoText(errno)}.${said}${errnoAdvice(errno)}`,
-      cause === undefined ? undefined : { cause },
-    );
-    this.name = 'NetlinkError';
-    this.errno = errno;
-    this.errnoName = errnoName(errno);
-    this.request = request.name;
-    this.subject = request.subject;
-    this.extack = extack;
-  }
-}
-
-/** True for a NetlinkError with one of these numbers: what a caller may treat as "was so already". */
-export const isNetlinkError = (error: unknown, ...errnos: readonly number[]): error is NetlinkError =>
-  error instanceof NetlinkError && (errnos.length === 0 || errnos.includes(error.errno));
 
 const buffer = new Uint8Array(DATAGRAM);
 
