@@ -8,7 +8,6 @@ import {
   createCipheriv,
   createDecipheriv,
   createHash,
-  createHmac,
   createPrivateKey,
   createPublicKey,
   diffieHellman,
@@ -26,6 +25,9 @@ const SPKI_PREFIX = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65
 const PKCS8_PREFIX = Uint8Array.of(
   ...[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x04, 0x22, 0x04, 0x20],
 );
+
+/** RFC 7693 §2.1: the block of BLAKE2s, which HMAC pads its key to. */
+const BLAKE2S_BLOCK = 64;
 
 /** One scratch for the DER of private keys, wiped after each use. */
 const pkcs8 = Buffer.alloc(PKCS8_PREFIX.length + KEY_SIZE);
@@ -58,7 +60,25 @@ function plain(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer);
 }
 
-export function secureRandomBytes(length: number): Uint8Array {
+export function hash(...parts: readonly Uint8Array[]): Uint8Array {
+  const state = createHash('blake2s256');
+  for (const part of parts) state.update(part);
+  return plain(state.digest());
+}
+
+/** RFC 2104 §2 by hand: createHmac takes 10 µs for what two hashes do in 5, and a handshake makes twenty on each side. */
+function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
+  const pad = new Uint8Array(BLAKE2S_BLOCK);
+  pad.set(key.length > BLAKE2S_BLOCK ? hash(key) : key);
+  for (let i = 0; i < BLAKE2S_BLOCK; i++) pad[i] = (pad[i] ?? 0) ^ 0x36;
+  const inner = hash(pad, ...parts);
+  for (let i = 0; i < BLAKE2S_BLOCK; i++) pad[i] = (pad[i] ?? 0) ^ (0x36 ^ 0x5c);
+  const outer = hash(pad, inner);
+  wipe(pad, inner);
+  return outer;
+}
+
+function secureRandomBytes(length: number): Uint8Array {
   return randomFillSync(new Uint8Array(length));
 }
 
@@ -90,19 +110,11 @@ export function nativePrimitives(
       }
     },
 
-    hash(...parts) {
-      const state = createHash('blake2s256');
-      for (const part of parts) state.update(part);
-      return plain(state.digest());
-    },
+    hash,
 
     mac: noble.mac,
 
-    hmac(key, ...parts) {
-      const state = createHmac('blake2s256', key);
-      for (const part of parts) state.update(part);
-      return plain(state.digest());
-    },
+    hmac,
 
     aeadSeal(key, counter, plaintext, aad) {
       const cipher = createCipheriv('chacha20-poly1305', key, counterNonce(counter), {

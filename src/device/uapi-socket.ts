@@ -96,19 +96,21 @@ function socketError(path: string, verb: string, errno: number): DeviceError {
 /** Our own socket file, told from one somebody made later under the same name. */
 export class SocketFile {
   readonly path: string;
-  readonly #inode: bigint | undefined;
+  readonly #identity: string | undefined;
 
   constructor(path: string) {
     this.path = path;
-    this.#inode = this.#currentInode();
+    this.#identity = this.#currentIdentity();
   }
 
-  #currentInode(): bigint | undefined {
-    return lstatSync(this.path, { bigint: true, throwIfNoEntry: false })?.ino;
+  /** The inode's number alone would not do: file systems give it out again. */
+  #currentIdentity(): string | undefined {
+    const stat = lstatSync(this.path, { bigint: true, throwIfNoEntry: false });
+    return stat === undefined ? undefined : `${stat.dev}:${stat.ino}:${stat.ctimeNs}`;
   }
 
   get isOurs(): boolean {
-    return this.#inode !== undefined && this.#currentInode() === this.#inode;
+    return this.#identity !== undefined && this.#currentIdentity() === this.#identity;
   }
 
   /** Calls back once when the file is removed or replaced: the sign to leave. Returns how to stop watching. */
