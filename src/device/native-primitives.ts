@@ -60,7 +60,7 @@ function plain(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer);
 }
 
-export function hash(...parts: readonly Uint8Array[]): Uint8Array {
+function hash(...parts: readonly Uint8Array[]): Uint8Array {
   const state = createHash('blake2s256');
   for (const part of parts) state.update(part);
   return plain(state.digest());
@@ -78,7 +78,7 @@ function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   return outer;
 }
 
-function secureRandomBytes(length: number): Uint8Array {
+export function secureRandomBytes(length: number): Uint8Array {
   return randomFillSync(new Uint8Array(length));
 }
 
