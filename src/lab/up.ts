@@ -1,0 +1,106 @@
+/**
+ * Builds a lab, step by step; what each step is about to make is in the record before it is made.
+ * @module
+ */
+import { createNamedNamespace, NAMED_NAMESPACES } from '../linux/namespaces.ts';
+import type { Topology } from '../routing/topology.ts';
+import { startDaemon } from './daemon.ts';
+import { deviceReady, startDevice } from './devices.ts';
+import { missingDirectories } from './down.ts';
+import { generateKeyPair, type KeyPair } from './keys.ts';
+import { joinMesh } from './mesh.ts';
+import { type LabPlan, namespacesOf, nodesOf } from './plan.ts';
+import { addPod } from './pods.ts';
+import { UAPI_DIRECTORY } from './preflight.ts';
+import type { Progress } from './progress.ts';
+import { RESOLVER_ROOT, writeResolverFiles } from './resolver-files.ts';
+import { programServices } from './service-nat.ts';
+import type { LabState, StateFile } from './state.ts';
+import { buildUnderlay } from './underlay.ts';
+
+export interface UpContext {
+  readonly plan: LabPlan;
+  readonly file: StateFile;
+  readonly state: LabState;
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+}
+
+const makeNamespaces = async ({ plan, file, state, signal }: UpContext): Promise<{ detail: string }> => {
+  const names = namespacesOf(plan);
+  state.namespaces.push(...names);
+  state.directories.push(...missingDirectories([NAMED_NAMESPACES, UAPI_DIRECTORY, RESOLVER_ROOT]));
+  file.save(state);
+  for (const name of names) {
+    signal.throwIfAborted();
+    createNamedNamespace(name);
+  }
+  return { detail: `${names.length}` };
+};
+
+const startDevices = async (context: UpContext): Promise<{ detail: string }> => {
+  const { plan, file, state, signal } = context;
+  const homes = [...nodesOf(plan), plan.laptop];
+  for (const home of homes) {
+    signal.throwIfAborted();
+    startDevice(file, state, home);
+  }
+  await Promise.all(homes.map(({ name }) => deviceReady(file, state, name, signal)));
+  return { detail: `${homes.length} running` };
+};
+
+const addPods = async ({ plan, file, state, signal }: UpContext): Promise<{ detail: string }> => {
+  await Promise.all(
+    nodesOf(plan).map(async (node) => {
+      for (const pod of node.pods) {
+        signal.throwIfAborted();
+        state.podIPs[pod.name] = await addPod(node, pod, file.directory);
+      }
+    }),
+  );
+  file.save(state);
+  return { detail: `${Object.keys(state.podIPs).length} pods` };
+};
+
+const join = async (
+  { plan, file, state, signal }: UpContext,
+  keys: ReadonlyMap<string, KeyPair>,
+  note: (text: string) => void,
+): Promise<{ detail: string; topology: Topology }> => {
+  const { topology, wireguardIPs } = await joinMesh(
+    { plan, runDirectory: file.directory, keys, publicKeys: state.publicKeys, signal },
+    note,
+  );
+  Object.assign(state.wireguardIPs, wireguardIPs);
+  file.save(state);
+  return { detail: `${topology.segments.length} segments, ${plan.options.granularity} mesh`, topology };
+};
+
+/** Builds it whole; answers its topology. What was made is taken down by the caller when this throws. */
+export async function buildLab(context: UpContext): Promise<Topology> {
+  const { plan, file, state, progress } = context;
+  const keys = new Map([...nodesOf(plan), plan.laptop].map(({ name }) => [name, generateKeyPair()]));
+  for (const [name, { publicKey }] of keys) state.publicKeys[name] = publicKey;
+  try {
+    await progress.step('network namespaces', () => makeNamespaces(context));
+    await progress.step('clouds behind NAT routers, joined by a wan', async () => {
+      buildUnderlay(plan);
+      return { detail: plan.clouds.map(({ name }) => name).join(', ') };
+    });
+    await progress.step('WireGuard devices', () => startDevices(context));
+    await progress.step('pods, by kilowire-cni ADD', () => addPods(context));
+    const { topology } = await progress.step('mesh', (note) => join(context, keys, note));
+    await progress.step('services', async () => {
+      programServices(plan, state.podIPs);
+      writeResolverFiles(plan);
+      await startDaemon(file, state);
+      return {
+        detail: `${plan.web.dns} at ${plan.web.ip}, nftables DNAT on the nodes in kube-proxy's place`,
+      };
+    });
+    context.signal.throwIfAborted();
+    return topology;
+  } finally {
+    for (const { privateKey } of keys.values()) privateKey.fill(0);
+  }
+}
