@@ -83,7 +83,7 @@ const build = async (verb: UpVerb): Promise<Running & { readonly topology: Topol
 /** Writes the picture where it was asked for, or here, or where temporary files go. */
 const writeSvg = async (topology: Topology, path: string | undefined): Promise<string> => {
   const { toSvg } = await import('../routing/svg.ts');
-  const svg = await toSvg(topology);
+  const svg = toSvg(topology);
   const chosen = resolve(path ?? DEFAULT_SVG);
   try {
     writeFileSync(chosen, svg);
