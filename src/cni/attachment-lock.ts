@@ -7,7 +7,7 @@
  */
 import { closeSync, fstatSync, openSync, statSync, unlinkSync } from 'node:fs';
 import { sys } from '#sys';
-import { LOCK_EX, LOCK_NB, WOULD_BLOCK } from '../linux/sys.ts';
+import { LOCK_EX, LOCK_NB, LOCK_SH, WOULD_BLOCK } from '../linux/sys.ts';
 import { CniError } from './cni-error.ts';
 import { errorCode } from './file-error.ts';
 
@@ -17,11 +17,23 @@ export interface AttachmentLock {
 
 const deadlineMs = 30_000;
 
+/**
+ * Many may hold a network together while they add to what belongs to all of its attachments; who takes that away
+ * holds it alone. The file stays: it belongs to no attachment.
+ */
+export function lockNetwork(path: string, how: 'shared' | 'alone'): AttachmentLock {
+  const fd = openSync(path, 'w', 0o600);
+  if (waitFor(fd, how === 'shared' ? LOCK_SH : LOCK_EX, performance.now() + deadlineMs))
+    return { release: () => closeSync(fd) };
+  closeSync(fd);
+  throw held(path);
+}
+
 export function lockAttachment(path: string): AttachmentLock {
   const deadline = performance.now() + deadlineMs;
   for (;;) {
     const fd = openSync(path, 'w', 0o600);
-    if (waitFor(fd, deadline) && isStillAt(fd, path))
+    if (waitFor(fd, LOCK_EX, deadline) && isStillAt(fd, path))
       return {
         release() {
           // Unlinked while held: who waits for this file finds it gone and opens the next one.
@@ -30,18 +42,20 @@ export function lockAttachment(path: string): AttachmentLock {
         },
       };
     closeSync(fd);
-    if (performance.now() > deadline)
-      throw new CniError(
-        'ERR_CNI_TRY_AGAIN',
-        `another call for this attachment has held ${path} for ${deadlineMs / 1000} s; try again, or end that process`,
-      );
+    if (performance.now() > deadline) throw held(path);
   }
 }
 
-function waitFor(fd: number, deadline: number): boolean {
+const held = (path: string): CniError =>
+  new CniError(
+    'ERR_CNI_TRY_AGAIN',
+    `another call has held ${path} for ${deadlineMs / 1000} s; try again, or end that process`,
+  );
+
+function waitFor(fd: number, how: number, deadline: number): boolean {
   const sleeper = new Int32Array(new SharedArrayBuffer(4));
   for (let pause = 1; ; pause = Math.min(pause * 2, 20)) {
-    if (sys.flock(fd, LOCK_EX | LOCK_NB) !== WOULD_BLOCK) return true;
+    if (sys.flock(fd, how | LOCK_NB) !== WOULD_BLOCK) return true;
     if (performance.now() > deadline) return false;
     Atomics.wait(sleeper, 0, 0, pause);
   }

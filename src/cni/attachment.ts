@@ -12,6 +12,7 @@ import { getLink } from '../linux/link.ts';
 import type { NetlinkSocket } from '../linux/netlink.ts';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
 import { type AttachmentName, hostVethName, macAddress } from './attachment-name.ts';
+import { addNat, dropTableIfUnused, removeNat, usesNat } from './attachment-nat.ts';
 import { ensureBridge, ensureGateways } from './bridge.ts';
 import { CniError } from './cni-error.ts';
 import { type Allocation, allocate } from './ipam/allocator.ts';
@@ -35,7 +36,7 @@ export function attach(request: Request, config: NetworkConfig, netns: Netns): R
       const record = beginning(request, config, netns, freeVethName(socket, request));
       records.begin(record);
       try {
-        const result = build(record, config, netns, socket);
+        const result = build(records, record, config, netns, socket);
         records.finish({
           ...record,
           state: 'done',
@@ -104,6 +105,7 @@ function beginning(
     hostVeth,
     leases: config.ipam === undefined ? '' : `${config.ipam.dataDir}/${config.name}`,
     addresses: [],
+    nat: usesNat(config),
     podName: podName(request.args),
     at: new Date().toISOString(),
     result: undefined,
@@ -116,7 +118,13 @@ function podName(args: ReadonlyMap<string, string>): string {
   return namespace === '' ? name : `${namespace}/${name}`;
 }
 
-function build(record: AttachmentRecord, config: NetworkConfig, netns: Netns, socket: NetlinkSocket): Result {
+function build(
+  records: RecordStore,
+  record: AttachmentRecord,
+  config: NetworkConfig,
+  netns: Netns,
+  socket: NetlinkSocket,
+): Result {
   const allocations = reserve(record, config);
   const bridge = ensureBridge(socket, config);
   if (config.isGateway) ensureGateways(socket, bridge, gatewaysOf(allocations), config.forceAddress);
@@ -139,6 +147,7 @@ function build(record: AttachmentRecord, config: NetworkConfig, netns: Netns, so
     addresses: allocations.map(({ address }) => address),
     routes: routes.map((route) => withGateway(route, allocations)),
   });
+  if (record.nat) addNat(records, record, config, allocations);
   return {
     interfaces: [
       { name: bridge.name, mac: bridge.mac, mtu: bridge.mtu },
@@ -202,6 +211,7 @@ function dnsOf(config: NetworkConfig): Dns {
 export function undo(records: RecordStore, record: AttachmentRecord, openSocket: () => NetlinkSocket): void {
   // Links do not survive a reboot; a record that tells nothing of its boot is taken for one of this.
   if (record.bootId === '' || record.bootId === bootId()) deleteVeth(openSocket(), record.hostVeth);
+  if (record.nat) removeNat(record);
   if (record.leases !== '') {
     const leases = new LeaseStore(record.leases, record, record.hostVeth);
     leases.discardDraft();
@@ -209,6 +219,7 @@ export function undo(records: RecordStore, record: AttachmentRecord, openSocket:
     for (const address of held) leases.release(address);
   }
   records.remove(record);
+  dropTableIfUnused(records, record.network);
 }
 
 let boot: string | undefined;

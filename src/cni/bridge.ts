@@ -91,7 +91,7 @@ export function ensureGateways(
     if (error === undefined || error.errno === EEXIST || error.request === 'RTM_DELADDR') continue;
     throw error;
   }
-  for (const path of new Set(gateways.map(forwardingPath))) enable(path);
+  for (const path of new Set(gateways.map(forwardingPath))) enableSysctl(path);
 }
 
 /** IPv4: one subnet a bridge. IPv6: as many as do not overlap; link-local ones are nobody's business. */
@@ -118,7 +118,7 @@ const forwardingPath = (gateway: string): string =>
   gateway.includes(':') ? 'net/ipv6/conf/all/forwarding' : 'net/ipv4/ip_forward';
 
 /** Writing 1 again would not be nothing: it resets the settings of every interface. */
-function enable(path: string): void {
+export function enableSysctl(path: string): void {
   if (readSysctl(path) !== '1') writeSysctl(path, '1');
 }
 

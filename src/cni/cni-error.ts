@@ -24,6 +24,7 @@ const numbers = {
   ERR_CNI_ATTACHED: 102,
   ERR_CNI_CHECK: 103,
   ERR_CNI_PERMISSION: 104,
+  ERR_CNI_PORT: 105,
   ERR_CNI_INTERNAL: 999,
 } as const;
 

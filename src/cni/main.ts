@@ -17,7 +17,10 @@ import {
   supportedVersions,
 } from './request.ts';
 import { add } from './verbs/add.ts';
+import { check } from './verbs/check.ts';
 import { del } from './verbs/del.ts';
+import { gc } from './verbs/gc.ts';
+import { status } from './verbs/status.ts';
 
 const about = `CNI kilowire plugin v${manifest.version}: it joins containers to a bridge and gives them addresses; a container runtime calls it with CNI_COMMAND and a network configuration on stdin, see the CNI specification.
 CNI protocol versions supported: ${supportedVersions.join(', ')}
@@ -32,11 +35,15 @@ function run(request: Request, env: Environment): string {
     case 'DEL':
       del(request, env);
       return '';
-    default:
-      throw new CniError(
-        'ERR_CNI_NOT_AVAILABLE',
-        `kilowire v${manifest.version} does not implement ${request.verb}`,
-      );
+    case 'CHECK':
+      check(request, env);
+      return '';
+    case 'STATUS':
+      status(request, env);
+      return '';
+    case 'GC':
+      gc(request, env);
+      return '';
   }
 }
 

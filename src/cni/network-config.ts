@@ -5,6 +5,7 @@
  * @module
  */
 import { CniError } from './cni-error.ts';
+import { type HostPort, parseHostPorts } from './host-port.ts';
 import {
   type AddressRange,
   checkRangeSets,
@@ -37,6 +38,7 @@ export interface NetworkConfig {
   readonly hairpinMode: boolean;
   readonly promiscMode: boolean;
   readonly portIsolation: boolean;
+  readonly hostPorts: readonly HostPort[];
   /** 0: the kernel's default. */
   readonly mtu: number;
   /** undefined: no addresses, a layer 2 attachment. */
@@ -69,6 +71,7 @@ export function parseNetworkConfig(request: Request, env: Environment): NetworkC
     hairpinMode,
     promiscMode,
     portIsolation: config.boolean('portIsolation'),
+    hostPorts: parseHostPorts(config.object('runtimeConfig')),
     mtu: mtu(config),
     ipam: parseIpam(request),
     dns: parseDns(config.object('dns')),

@@ -23,7 +23,7 @@ import {
   unlinkSync,
   writeSync,
 } from 'node:fs';
-import { type AttachmentLock, lockAttachment } from './attachment-lock.ts';
+import { type AttachmentLock, lockAttachment, lockNetwork } from './attachment-lock.ts';
 import { type AttachmentName, fileName, hostVethName } from './attachment-name.ts';
 import { errorCode } from './file-error.ts';
 import type { Result } from './result.ts';
@@ -41,6 +41,8 @@ export interface AttachmentRecord extends AttachmentName {
   /** Directory of the leases; '' when the attachment has no addresses. */
   readonly leases: string;
   readonly addresses: readonly string[];
+  /** It has a part in the network's nftables table. */
+  readonly nat: boolean;
   readonly podName: string;
   readonly at: string;
   readonly result: Result | undefined;
@@ -49,8 +51,11 @@ export interface AttachmentRecord extends AttachmentName {
 export class RecordStore {
   readonly directory: string;
   readonly #network: string;
+  readonly #networkLock: string;
 
   constructor(stateDir: string, network: string) {
+    // No network's name begins with a dot.
+    this.#networkLock = `${stateDir}/.${network}.lock`;
     this.directory = `${stateDir}/${network}`;
     this.#network = network;
   }
@@ -67,6 +72,21 @@ export class RecordStore {
 
   lock(name: AttachmentName): AttachmentLock {
     return lockAttachment(`${this.#path(name)}.lock`);
+  }
+
+  /** For what all attachments of the network have in common. */
+  lockNetwork(how: 'shared' | 'alone'): AttachmentLock {
+    return lockNetwork(this.#networkLock, how);
+  }
+
+  /** Attachments had something in common at some time: the lock was taken. */
+  wasShared(): boolean {
+    return existsSync(this.#networkLock);
+  }
+
+  /** No attachment has begun, or none is left. */
+  isEmpty(): boolean {
+    return !this.#files().some((file) => file.endsWith('.json'));
   }
 
   read(name: AttachmentName): AttachmentRecord | undefined {
@@ -163,6 +183,7 @@ export class RecordStore {
       hostVeth: hostVethName(name),
       leases: '',
       addresses: [],
+      nat: true,
       podName: '',
       at: '',
       result: undefined,

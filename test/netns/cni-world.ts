@@ -163,7 +163,10 @@ export class CniWorld {
   }
 
   onNode(...command: readonly string[]): string {
-    return execFileSync('nsenter', [`--net=/run/netns/${this.node}`, ...command], { encoding: 'utf8' });
+    return execFileSync('nsenter', [`--net=/run/netns/${this.node}`, ...command], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
   }
 
   links(namespace = this.node): readonly Link[] {
@@ -175,21 +178,37 @@ export class CniWorld {
     }
   }
 
+  /** A neighbour of the node at 192.0.2.2, the node at 192.0.2.1; it knows no way to the pods. */
+  addNeighbour(): void {
+    const path = this.addPod('wan');
+    this.onNode('ip', 'link', 'add', 'wan0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', path.slice(11));
+    this.onNode('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'wan0');
+    this.onNode('ip', 'link', 'set', 'wan0', 'up');
+    this.run('wan', 'ip', 'address', 'add', '192.0.2.2/24', 'dev', 'eth0');
+    this.run('wan', 'ip', 'link', 'set', 'eth0', 'up');
+  }
+
   podLinks(pod: string): readonly string[] {
     return this.links(this.#podName(pod)).map(({ name }) => name);
   }
 
   /** Everything an attachment could leave behind on the node. */
-  leftovers(): { veths: readonly string[]; leases: readonly string[]; state: readonly string[] } {
+  leftovers(): {
+    veths: readonly string[];
+    leases: readonly string[];
+    state: readonly string[];
+    tables: string;
+  } {
     const files = (path: string) => (existsSync(path) ? readdirSync(path) : []);
     return {
       veths: this.links()
-        .filter(({ kind }) => kind === 'veth')
+        .filter(({ kind, name }) => kind === 'veth' && name !== 'wan0')
         .map(({ name }) => name),
       leases: files(join(this.directory, 'leases/kwgnet')).filter(
         (name) => !name.startsWith('last_reserved_ip.'),
       ),
       state: files(join(this.directory, 'state/kwgnet')),
+      tables: this.onNode('nft', 'list', 'tables').trim(),
     };
   }
 
@@ -198,4 +217,4 @@ export class CniWorld {
   }
 }
 
-export const nothing = { veths: [], leases: [], state: [] };
+export const nothing = { veths: [], leases: [], state: [], tables: '' };

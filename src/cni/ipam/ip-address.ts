@@ -55,6 +55,12 @@ export function bounds({ family, value, length }: IpPrefix): { first: bigint; la
   return { first, last: first | host };
 }
 
+/** "10.42.0.5/24" → "10.42.0.0/24" */
+export function networkOf(text: string): string {
+  const prefix = parsePrefix(text);
+  return prefix === undefined ? text : formatPrefix({ ...prefix, value: bounds(prefix).first });
+}
+
 /** Network byte order, 4 or 16 bytes. */
 function addressBytes({ family, value }: IpAddress): Uint8Array {
   const bytes = new Uint8Array(bitsOf(family) / 8);

@@ -79,16 +79,17 @@ export class LeaseStore {
 
   /** Removes the lease if it is ours; leaves it when the address meanwhile belongs to another. */
   release(address: string): void {
+    if (this.isOurs(address)) unlinkIfThere(`${this.directory}/${address}`);
+  }
+
+  isOurs(address: string): boolean {
     const owner = this.ownerOf(address);
-    if (owner !== undefined && isSame(owner, this.#owner)) unlinkIfThere(`${this.directory}/${address}`);
+    return owner !== undefined && isSame(owner, this.#owner);
   }
 
   /** Addresses held by this attachment, found by reading every lease: only for one that has no record. */
   heldByOwner(): readonly string[] {
-    return this.addresses().filter((address) => {
-      const owner = this.ownerOf(address);
-      return owner !== undefined && isSame(owner, this.#owner);
-    });
+    return this.addresses().filter((address) => this.isOurs(address));
   }
 
   /** Names of all lease files. */

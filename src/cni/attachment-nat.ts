@@ -1,0 +1,65 @@
+/**
+ * An attachment's part in its network's nftables table.
+ * @module
+ */
+import { type AttachmentName, fileName } from './attachment-name.ts';
+import { enableSysctl } from './bridge.ts';
+import type { Allocation } from './ipam/allocator.ts';
+import { networkOf } from './ipam/ip-address.ts';
+import { type NatPlan, NatTable } from './nat-table.ts';
+import type { NetworkConfig } from './network-config.ts';
+import type { AttachmentRecord, RecordStore } from './record.ts';
+
+export const usesNat = ({ ipMasq, hostPorts, ipam }: NetworkConfig): boolean =>
+  ipam !== undefined && (ipMasq || hostPorts.length > 0);
+
+export function natPlan(name: AttachmentName, config: NetworkConfig, addresses: readonly string[]): NatPlan {
+  return {
+    subnets: addresses.map(networkOf),
+    masquerade: config.ipMasq,
+    hostPorts: config.hostPorts,
+    addresses: addresses.map((address) => address.split('/')[0] ?? ''),
+    owner: fileName(name),
+  };
+}
+
+export function addNat(
+  records: RecordStore,
+  record: AttachmentRecord,
+  config: NetworkConfig,
+  allocations: readonly Allocation[],
+): void {
+  const addresses = allocations.map(({ address }) => address);
+  const lock = records.lockNetwork('shared');
+  try {
+    withNat(record.network, (table) => table.add(natPlan(record, config, addresses)));
+  } finally {
+    lock.release();
+  }
+  // A packet from 127.0.0.1 to a host port leaves by the bridge.
+  if (config.hostPorts.length > 0) enableSysctl(`net/ipv4/conf/${config.bridge}/route_localnet`);
+}
+
+export function removeNat(record: AttachmentRecord): void {
+  withNat(record.network, (table) => table.remove(fileName(record)));
+}
+
+/** The table goes with the last attachment. One that begins meanwhile has its record, and waits for the lock. */
+export function dropTableIfUnused(records: RecordStore, network: string): void {
+  if (!records.wasShared() || !records.isEmpty()) return;
+  const lock = records.lockNetwork('alone');
+  try {
+    if (records.isEmpty()) withNat(network, (table) => table.destroy());
+  } finally {
+    lock.release();
+  }
+}
+
+export function withNat<T>(network: string, use: (table: NatTable) => T): T {
+  const table = new NatTable(network);
+  try {
+    return use(table);
+  } finally {
+    table.close();
+  }
+}

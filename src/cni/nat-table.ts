@@ -1,0 +1,295 @@
+/**
+ * Masquerading and host ports of one network: one nftables table, made once, in which attachments are elements
+ * of maps. No rule per container, so nothing is searched for and nothing grows.
+ *
+ *     table inet kilowire-cni.<network>
+ *       chain postrouting (nat, 100)   from @masquerade to outside of it: masquerade
+ *                                      marked as a loop back to a pod: masquerade
+ *       chain prerouting, output       to an address of this host: jump hostports
+ *       chain hostports                from a pod or from 127.0.0.1: mark
+ *                                      protocol . port : pod's address . port      dnat
+ *
+ * The mark is bit 13, portmap's own. An element's comment is its attachment, "<container id>:<interface>".
+ * @module
+ */
+import { EEXIST, ENOENT } from '../linux/errno.ts';
+import { isNetlinkError, type NetlinkSocket } from '../linux/netlink.ts';
+import {
+  addChain,
+  addElements,
+  addRule,
+  addSet,
+  addTable,
+  applyNftables,
+  type Change,
+  claimElements,
+  deleteElements,
+  deleteTable,
+  openNftablesSocket,
+  type Table,
+} from '../linux/nftables.ts';
+import { dnat, jump, masquerade, setPacketMark } from '../linux/nftables-action.ts';
+import { listElements } from '../linux/nftables-list.ts';
+import { concat, fib, ip, ip6, markBits, metaKey, th } from '../linux/nftables-match.ts';
+import type { Statement } from '../linux/nftables-rule.ts';
+import type { SetSpec } from '../linux/nftables-set.ts';
+import { CniError } from './cni-error.ts';
+import { describeHostPort, type HostPort } from './host-port.ts';
+import { bounds, parsePrefix } from './ipam/ip-address.ts';
+
+const loopMark = 0x2000;
+const layout = 1;
+
+/** Holds the layout's number; claiming it decides which of several ADDs makes the table. */
+const made: SetSpec = { name: 'made', key: ['mark'] };
+
+interface FamilySets {
+  readonly masquerade: SetSpec;
+  readonly subnets: SetSpec;
+  readonly ports: SetSpec;
+  readonly hostports: SetSpec;
+  readonly hostipPorts: SetSpec;
+}
+
+function setsOf(family: 4 | 6): FamilySets {
+  const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr';
+  const port = ['inet_proto', 'inet_service'] as const;
+  return {
+    masquerade: { name: `masquerade${family}`, key: [address], interval: true },
+    subnets: { name: `subnets${family}`, key: [address], interval: true },
+    ports: { name: `ports${family}`, key: port },
+    hostports: { name: `hostports${family}`, key: port, data: [address, 'inet_service'] },
+    hostipPorts: { name: `hostip_ports${family}`, key: [address, ...port], data: [address, 'inet_service'] },
+  };
+}
+
+const sets = { 4: setsOf(4), 6: setsOf(6) };
+const families = [4, 6] as const;
+
+export interface NatPlan {
+  /** "10.42.0.0/24", of each address of the attachment. */
+  readonly subnets: readonly string[];
+  readonly masquerade: boolean;
+  readonly hostPorts: readonly HostPort[];
+  /** Addresses without prefix. */
+  readonly addresses: readonly string[];
+  /** "<container id>:<interface>" */
+  readonly owner: string;
+}
+
+export class NatTable {
+  readonly #socket: NetlinkSocket;
+  readonly #table: Table;
+
+  constructor(network: string) {
+    this.#table = { family: 'inet', name: `kilowire-cni.${network}` };
+    this.#socket = openNftablesSocket();
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  add(plan: NatPlan): void {
+    this.#make();
+    const changes = families.flatMap((family) => this.#additions(family, plan));
+    try {
+      applyNftables(this.#socket, changes);
+    } catch (error) {
+      if (!isNetlinkError(error, EEXIST)) throw error;
+      throw this.#conflict(plan) ?? error;
+    }
+  }
+
+  /** Takes out the host ports of an attachment, whichever they are. */
+  remove(owner: string): void {
+    const changes = this.#portsOf((comment) => comment === owner);
+    if (changes.length > 0) applyNftables(this.#socket, changes);
+  }
+
+  /** Takes out the host ports of all attachments but these. */
+  retain(owners: ReadonlySet<string>): void {
+    const changes = this.#portsOf((comment) => comment !== undefined && !owners.has(comment));
+    if (changes.length > 0) applyNftables(this.#socket, changes);
+  }
+
+  /** What of the plan is not in the kernel, in words. */
+  missing(plan: NatPlan): readonly string[] {
+    const gone: string[] = [];
+    for (const family of families) {
+      const { masquerade, hostports, hostipPorts } = sets[family];
+      const subnets = plan.masquerade ? ofFamily(plan.subnets, family) : [];
+      const present = subnets.length === 0 ? [] : this.#keys(masquerade);
+      gone.push(
+        ...subnets
+          .filter((subnet) => !present.some((other) => contains(other, subnet)))
+          .map((subnet) => `masquerading of ${subnet}`),
+      );
+      const [address] = ofFamily(plan.addresses, family);
+      if (address === undefined) continue;
+      for (const port of plan.hostPorts.filter(({ hostIp }) => applies(hostIp, family))) {
+        const map = isAny(port.hostIp) ? hostports : hostipPorts;
+        const key = keyOf(port).join(' ');
+        const found = listElements(this.#socket, this.#table, map).find(
+          (element) => element.key.join(' ') === key && element.comment === plan.owner,
+        );
+        if (found === undefined) gone.push(`host port ${describeHostPort(port)}`);
+      }
+    }
+    return gone;
+  }
+
+  /** The network has no attachment any more. */
+  destroy(): void {
+    try {
+      applyNftables(this.#socket, [deleteTable(this.#table)]);
+    } catch (error) {
+      if (!isNetlinkError(error, ENOENT)) throw error;
+    }
+  }
+
+  #make(): void {
+    const table = this.#table;
+    if (listElements(this.#socket, table, made).length > 0) return;
+    try {
+      applyNftables(this.#socket, [
+        addTable(table),
+        addSet(table, made),
+        claimElements(table, made, [{ key: layout }]),
+        ...families.flatMap((family) =>
+          Object.values(sets[family]).map((set: SetSpec) => addSet(table, set)),
+        ),
+        addChain(table, { name: 'prerouting', base: { type: 'nat', hook: 'prerouting', priority: -100 } }),
+        addChain(table, { name: 'output', base: { type: 'nat', hook: 'output', priority: -100 } }),
+        addChain(table, { name: 'postrouting', base: { type: 'nat', hook: 'postrouting', priority: 100 } }),
+        addChain(table, { name: 'hostports' }),
+        addRule(table, 'prerouting', [fib.daddrType.is('local'), jump('hostports')]),
+        addRule(table, 'output', [fib.daddrType.is('local'), jump('hostports')]),
+        addRule(table, 'postrouting', [markBits(loopMark).is(loopMark), masquerade()]),
+        ...families.flatMap((family) => this.#rules(family)),
+      ]);
+    } catch (error) {
+      // Another ADD was faster by a moment.
+      if (!isNetlinkError(error, EEXIST)) throw error;
+    }
+  }
+
+  #rules(family: 4 | 6): readonly Change[] {
+    const { saddr, daddr } = family === 4 ? ip : ip6;
+    const names = sets[family];
+    const multicast = family === 4 ? '224.0.0.0/4' : 'ff00::/8';
+    const local = family === 4 ? '127.0.0.0/8' : '::1';
+    const port = concat(metaKey.l4proto, th.dport);
+    const rule = (chain: string, ...statements: readonly Statement[]): Change =>
+      addRule(this.#table, chain, statements);
+    const mark = setPacketMark(loopMark, loopMark);
+    const target = { port: true, family } as const;
+    return [
+      rule(
+        'postrouting',
+        saddr.in(names.masquerade.name),
+        daddr.notIn(names.masquerade.name),
+        daddr.not(multicast),
+        masquerade(),
+      ),
+      rule('hostports', saddr.in(names.subnets.name), port.in(names.ports.name), mark),
+      rule('hostports', saddr.is(local), port.in(names.ports.name), mark),
+      rule(
+        'hostports',
+        dnat({ key: concat(daddr, metaKey.l4proto, th.dport), map: names.hostipPorts.name, ...target }),
+      ),
+      rule('hostports', nfproto(family), dnat({ key: port, map: names.hostports.name, ...target })),
+    ];
+  }
+
+  #additions(family: 4 | 6, plan: NatPlan): readonly Change[] {
+    const table = this.#table;
+    const { subnets, masquerade, ports, hostports, hostipPorts } = sets[family];
+    const nets = new Set(ofFamily(plan.subnets, family));
+    const [address] = ofFamily(plan.addresses, family);
+    const changes: Change[] = [];
+    for (const set of [subnets, ...(plan.masquerade ? [masquerade] : [])])
+      for (const subnet of nets) changes.push(...this.#cover(set, subnet));
+    if (address === undefined) return changes;
+    for (const port of plan.hostPorts.filter(({ hostIp }) => applies(hostIp, family))) {
+      const element = { key: keyOf(port), data: [address, port.containerPort], comment: plan.owner };
+      changes.push(claimElements(table, isAny(port.hostIp) ? hostports : hostipPorts, [element]));
+      changes.push(addElements(table, ports, [{ key: [port.protocol, port.hostPort] }]));
+    }
+    return changes;
+  }
+
+  /** Deletions of the host ports whose owner is meant, and of the port numbers nobody uses after that. */
+  #portsOf(isMeant: (owner: string | undefined) => boolean): readonly Change[] {
+    const changes: Change[] = [];
+    for (const family of families) {
+      const { hostports, hostipPorts, ports } = sets[family];
+      const kept = new Set<string>();
+      const freed = new Set<string>();
+      for (const map of [hostports, hostipPorts]) {
+        for (const { key, comment, data } of listElements(this.#socket, this.#table, map)) {
+          const meant = isMeant(comment);
+          (meant ? freed : kept).add(key.slice(-2).join(' '));
+          if (meant && Array.isArray(data)) changes.push(deleteElements(this.#table, map, [{ key, data }]));
+        }
+      }
+      const unused = [...freed].filter((port) => !kept.has(port)).map((port) => ({ key: port.split(' ') }));
+      if (unused.length > 0) changes.push(deleteElements(this.#table, ports, unused));
+    }
+    return changes;
+  }
+
+  /** A set of intervals refuses overlaps: what a subnet of an earlier configuration covers, or is covered by, decides. */
+  #cover(set: SetSpec, subnet: string): readonly Change[] {
+    const present = this.#keys(set);
+    if (present.some((other) => contains(other, subnet))) return [];
+    const inside = present.filter((other) => contains(subnet, other)).map((key) => ({ key }));
+    return [
+      ...(inside.length === 0 ? [] : [deleteElements(this.#table, set, inside)]),
+      addElements(this.#table, set, [{ key: subnet }]),
+    ];
+  }
+
+  #keys(set: SetSpec): readonly string[] {
+    return listElements(this.#socket, this.#table, set).map(({ key }) => key[0] ?? '');
+  }
+
+  #conflict(plan: NatPlan): CniError | undefined {
+    for (const family of families) {
+      for (const port of plan.hostPorts) {
+        const map = sets[family][isAny(port.hostIp) ? 'hostports' : 'hostipPorts'];
+        const key = keyOf(port).join(' ');
+        const holder = listElements(this.#socket, this.#table, map).find(
+          (element) => element.key.join(' ') === key,
+        );
+        if (holder !== undefined && holder.comment !== plan.owner)
+          return new CniError(
+            'ERR_CNI_PORT',
+            `host port ${describeHostPort(port)} is used by ${holder.comment}`,
+          );
+      }
+    }
+    return undefined;
+  }
+}
+
+function contains(outer: string, inner: string): boolean {
+  const a = parsePrefix(outer);
+  const b = parsePrefix(inner);
+  if (a === undefined || b === undefined) return false;
+  return bounds(a).first <= bounds(b).first && bounds(b).last <= bounds(a).last;
+}
+
+const isAny = (hostIp: string): boolean => hostIp === '' || hostIp === '0.0.0.0' || hostIp === '::';
+
+const applies = (hostIp: string, family: 4 | 6): boolean =>
+  hostIp === '' || hostIp.includes(':') === (family === 6);
+
+const ofFamily = (texts: readonly string[], family: 4 | 6): readonly string[] =>
+  texts.filter((text) => text.includes(':') === (family === 6));
+
+function keyOf({ hostIp, protocol, hostPort }: HostPort): readonly string[] {
+  return [...(isAny(hostIp) ? [] : [hostIp]), protocol, String(hostPort)];
+}
+
+const nfproto = (family: 4 | 6): Statement => metaKey.nfproto.is(family === 4 ? 'ipv4' : 'ipv6');
