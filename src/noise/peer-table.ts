@@ -54,8 +54,8 @@ export class PeerTable {
     if (!Number.isInteger(peer) || peer < 0 || peer >= this.#exists.length) {
       throw new RangeError(`"peer" expected 0 to ${this.#exists.length - 1}, got ${peer}`);
     }
-    if (peer >= this.limit) {
-      this.limit = peer + 1;
+    if (peer >= this.limit) this.limit = peer + 1;
+    if (RECORD * this.limit > this.#records.length) {
       const capacity = grownCapacity(this.#records.length / RECORD, this.limit);
       this.#records = growFloat64(this.#records, RECORD * capacity, 0);
     }

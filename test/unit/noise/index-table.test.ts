@@ -5,6 +5,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { IndexTable } from '../../../src/noise/index-table.ts';
+import { seededRandom } from './fixtures.ts';
 
 describe('the index table', () => {
   test('does not find what was never stored', () => {
@@ -19,6 +20,26 @@ describe('the index table', () => {
     table.set(0, 8);
     table.set(0xffff_ffff, 9);
     expect([table.get(0xffff_ffff), table.get(0), table.size]).toEqual([9, 8, 2]);
+  });
+
+  test('stays whole over a long life at its fullest', () => {
+    const bytes = seededRandom(7);
+    const draw = (): number => new DataView(bytes(4).buffer).getUint32(0);
+    const table = new IndexTable();
+    const map = new Map<number, number>();
+    for (let round = 0; round < 3000; round += 1) {
+      const index = draw();
+      table.set(index, round);
+      map.set(index, round);
+      if (map.size > 30) {
+        const [victim] = [...map.keys()].slice(draw() % 30);
+        map.delete(victim as number);
+        table.delete(victim as number);
+      }
+      for (const [key, value] of map)
+        if (table.get(key) !== value) expect.fail(`lost ${key} in round ${round}`);
+    }
+    expect(table.size).toBe(map.size);
   });
 
   test('agrees with a Map, whatever is stored, replaced and deleted', () => {

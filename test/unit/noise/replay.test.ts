@@ -124,6 +124,17 @@ describe('the replay window', () => {
     }
   });
 
+  test.each([2n ** 32n, 7n * 2n ** 32n, 2n ** 53n])(
+    'takes every counter once on its way across %i',
+    (middle) => {
+      const { accept } = window();
+      let same = true;
+      for (const counter of range(middle - 2n * T, middle + 2n * T)) same &&= accept(counter);
+      for (const counter of range(middle + T, middle + 2n * T)) same &&= !accept(counter);
+      expect(same).toBe(true);
+    },
+  );
+
   test('touches nothing but its own words', () => {
     const { words, accept } = window();
     for (let counter = 0n; counter < 3n * T; counter += 7n) accept(counter);

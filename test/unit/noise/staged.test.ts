@@ -69,6 +69,18 @@ describe('staged packets', () => {
     expect(take(staged, 2)).toEqual(packet(9, 1800));
   });
 
+  test('keep their age when a younger one leaves first', () => {
+    const staged = make(3);
+    staged.push(0, packet(0, 10), 0, 10);
+    staged.push(1, packet(1, 10), 0, 10);
+    expect(take(staged, 1)).toEqual(packet(1, 10));
+    for (const name of [2, 3, 4]) staged.push(2, packet(name, 10), 0, 10);
+    expect(staged.count(0)).toBe(0);
+    for (const name of [2, 3, 4]) expect(take(staged, 2)).toEqual(packet(name, 10));
+    staged.push(3, packet(5, 3000), 0, 3000);
+    expect(take(staged, 3)).toEqual(packet(5, 3000));
+  });
+
   test('that never fit are refused and push nothing out', () => {
     const staged = make(4, { bytesPerPeer: 2000 });
     staged.push(0, packet(0, 100), 0, 100);

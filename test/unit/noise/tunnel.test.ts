@@ -428,6 +428,40 @@ describe('the network', () => {
     }
   });
 
+  test('six nodes, all talking to all, come through loss and changing addresses', () => {
+    for (let seed = 1; seed <= 3; seed += 1) {
+      const world = new World({ seed, loss: 0.1, duplicates: 0.05, jitter: 80 });
+      scene(world, () => {
+        const nodes = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => world.add(name));
+        const pairs = nodes.flatMap((x, i) => nodes.slice(i + 1).map((y) => [x, y] as const));
+        for (const [x, y] of pairs) world.link(x, y, { keepalive: 25 });
+        for (let t = 0; t < 200; t += 1) {
+          for (const [x, y] of pairs) {
+            world.send(x, y, `${x.name}${t}`);
+            world.send(y, x, `${y.name}${t}`);
+          }
+          // A translator forgets a mapping now and then: same host, another port.
+          const moved = nodes[t % nodes.length] as WorldNode;
+          if (t % 20 === 10) moved.address = Uint8Array.of(198, 51, 100, moved.inner[3] as number, t, seed);
+          world.run(SECOND);
+        }
+        world.loss = 0;
+        world.run(60 * SECOND);
+        for (const node of nodes) node.inbox.length = 0;
+        for (const [x, y] of pairs) {
+          world.send(x, y, x.name);
+          world.send(y, x, y.name);
+        }
+        world.run(20 * SECOND);
+        for (const node of nodes) {
+          const others = nodes.filter((other) => other !== node).map((other) => other.name);
+          expect(node.inbox.toSorted()).toEqual(others);
+          expect(node.tunnel.indexCount).toBeLessThanOrEqual(4 * others.length);
+        }
+      });
+    }
+  });
+
   test('the same seed tells the same story', () => {
     const story = (): string => {
       const { world, a, b } = World.pair({ seed: 42, loss: 0.3, duplicates: 0.1, jitter: 50 });
