@@ -3,7 +3,7 @@
  * @module
  */
 import { constants } from 'node:os';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import type { MeshGranularity } from '../lab/plan.ts';
 import type { LabReport } from '../lab/report.ts';
 
@@ -30,8 +30,7 @@ const withShape = (command: Command): Command =>
         .choices(['full', 'location'])
         .default('full'),
     )
-    .option('--svg <file>', 'where to write the picture of the topology')
-    .addOption(jsonOption());
+    .option('--svg <file>', 'where to write the picture of the topology');
 
 const jsonOption = (): Option =>
   new Option('--json', 'one JSON document on standard output, nothing else there');
@@ -76,12 +75,40 @@ const perform = async (verb: Verb, flags: Flags): Promise<void> => {
   if (!lab.allHold(report)) process.exitCode ||= 1;
 };
 
+const USAGE_STATUS = 2;
+
+/** The flags of a subcommand, with those that were written before its name. */
+const flagsOf = (command: Command): Flags => {
+  const merged: Record<string, unknown> = { ...command.opts() };
+  const { parent } = command;
+  for (const option of parent?.options ?? []) {
+    const name = option.attributeName();
+    if (parent?.getOptionValueSource(name) !== 'cli') continue;
+    if (!command.options.some((own) => own.attributeName() === name))
+      throw new CommanderError(
+        USAGE_STATUS,
+        'lab.option',
+        `${option.long} means nothing to ${command.name()}.`,
+      );
+    merged[name] = parent.getOptionValue(name);
+  }
+  return merged as unknown as Flags;
+};
+
+const subcommand = (name: Verb, description: string): Command =>
+  new Command(name)
+    .description(description)
+    .addOption(jsonOption())
+    .allowExcessArguments(false)
+    .action((_flags: Flags, command: Command) => perform(name, flagsOf(command)));
+
 export const labCommand = (): Command => {
   const command = withShape(
     new Command('lab').description('build a four-cloud cluster on this machine, check it, take it down'),
   )
-    .allowExcessArguments(false)
+    .addOption(jsonOption())
     .enablePositionalOptions()
+    .allowExcessArguments()
     .addHelpText(
       'after',
       `
@@ -93,31 +120,20 @@ Examples:
   kilowire lab check --json
   kilowire lab down`,
     )
-    .action((flags: Flags) => perform('run', flags));
-  command.addCommand(
-    withShape(new Command('up').description('build it and leave it running')).action((flags: Flags) =>
-      perform('up', flags),
-    ),
-  );
-  const plain: readonly [Verb, string][] = [
-    ['check', 'run the checks on the running lab'],
-    ['status', 'show the running lab'],
-    ['down', 'take it down, also what a killed run left'],
-  ];
-  for (const [name, description] of plain) {
-    command.addCommand(
-      new Command(name)
-        .description(description)
-        .addOption(jsonOption())
-        .action((flags: Flags) => perform(name, flags)),
-    );
-  }
-  command.addCommand(
-    new Command('daemon').description('serve the running lab').action(async () => {
-      const { runDaemon } = await import('../lab/daemon.ts');
-      await runDaemon();
-    }),
-    { hidden: true },
-  );
-  return command;
+    .action((flags: Flags, self: Command) => {
+      const [unknown] = self.args;
+      if (unknown !== undefined)
+        throw new CommanderError(USAGE_STATUS, 'lab.command', `lab has no command '${unknown}'.`);
+      return perform('run', flags);
+    });
+  const daemon = new Command('daemon').description('serve the running lab').action(async () => {
+    const { runDaemon } = await import('../lab/daemon.ts');
+    await runDaemon();
+  });
+  return command
+    .addCommand(withShape(subcommand('up', 'build it and leave it running')))
+    .addCommand(subcommand('check', 'run the checks on the running lab'))
+    .addCommand(subcommand('status', 'show the running lab'))
+    .addCommand(subcommand('down', 'take it down, also what a killed run left'))
+    .addCommand(daemon, { hidden: true });
 };

@@ -68,7 +68,7 @@ export async function deviceReady(
   try {
     await waitForDevice(deviceSocket(file.directory, name), running, START_PATIENCE_MS, signal);
   } catch (cause) {
-    if (!(cause instanceof LabError)) throw cause;
+    if (!(cause instanceof LabError) || cause.code === 'ERR_LAB_INTERRUPTED') throw cause;
     const said = lastLine(logOf(deviceDirectory(file.directory, name)));
     throw new LabError('ERR_LAB_DEVICE', `${name}: ${cause.message}${said && ` It said: ${said}`}`, {
       cause,

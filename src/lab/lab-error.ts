@@ -6,7 +6,6 @@
 export type LabErrorCode =
   | 'ERR_LAB_NOT_ROOT'
   | 'ERR_LAB_NO_TUN'
-  | 'ERR_LAB_NO_NAMESPACES'
   | 'ERR_LAB_NOT_BUILT'
   | 'ERR_LAB_ALREADY_UP'
   | 'ERR_LAB_BUSY'

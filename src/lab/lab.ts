@@ -76,7 +76,8 @@ const build = async (verb: UpVerb): Promise<Running & { readonly topology: Topol
       await takeDown(file, state);
       return {};
     });
-    throw error;
+    // A signal may also have ended a program that was being waited for; what it says about that is of no use.
+    throw signal.aborted ? signal.reason : error;
   }
 };
 

@@ -11,6 +11,7 @@ import { deviceDirectory } from './device-client.ts';
 import { LabError } from './lab-error.ts';
 import { cniProgram } from './paths.ts';
 import { BRIDGE, MTU, type NodePlan, type PodPlan } from './plan.ts';
+import { PROCESS_MARK } from './processes.ts';
 
 const POD_INTERFACE = 'eth0';
 const TIMEOUT_MS = 10_000;
@@ -42,6 +43,7 @@ const run = (node: NodePlan, pod: PodPlan, command: 'ADD' | 'DEL', config: unkno
         timeout: TIMEOUT_MS,
         killSignal: 'SIGKILL',
         env: {
+          [PROCESS_MARK]: pod.name,
           CNI_COMMAND: command,
           CNI_CONTAINERID: pod.netns,
           CNI_NETNS: namespacePath(pod.netns),

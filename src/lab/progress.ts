@@ -9,6 +9,7 @@ const CLEAR_LINE = '\r\x1b[2K';
 
 export interface Output {
   readonly isTTY?: boolean;
+  readonly columns?: number;
   write(text: string): unknown;
 }
 
@@ -65,7 +66,9 @@ export class Progress {
 
   #draw(): void {
     this.#frame = (this.#frame + 1) % FRAMES.length;
-    this.#out.write(`${CLEAR_LINE}${FRAMES[this.#frame]} ${this.#text}`);
+    // A line that wraps cannot be cleared again.
+    const room = (this.#out.columns ?? 80) - 3;
+    this.#out.write(`${CLEAR_LINE}${FRAMES[this.#frame]} ${this.#text.slice(0, room)}`);
   }
 
   #finish(mark: string, text: string): void {

@@ -50,7 +50,8 @@ const startDevices = async (context: UpContext): Promise<{ detail: string }> => 
 };
 
 const addPods = async ({ plan, file, state, signal }: UpContext): Promise<{ detail: string }> => {
-  await Promise.all(
+  // All of them end before a failure of one is told: whoever takes the lab down must not have them at work meanwhile.
+  const outcomes = await Promise.allSettled(
     nodesOf(plan).map(async (node) => {
       for (const pod of node.pods) {
         signal.throwIfAborted();
@@ -58,6 +59,7 @@ const addPods = async ({ plan, file, state, signal }: UpContext): Promise<{ deta
       }
     }),
   );
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
   file.save(state);
   return { detail: `${Object.keys(state.podIPs).length} pods` };
 };
