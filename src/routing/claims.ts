@@ -10,7 +10,7 @@ import { type Cidr, formatCidr, network } from '../noise/ip.ts';
 import { networkKey, PrefixIndex } from './ip-prefix.ts';
 import type { Peer } from './peer.ts';
 import type { Problem } from './problem.ts';
-import type { Segment } from './topology.ts';
+import type { Segment, Topology } from './topology.ts';
 
 export type Claimant = Pick<Segment, 'location' | 'allowedIPs' | 'allowedLocationIPs'> | Peer;
 
@@ -64,6 +64,10 @@ export const claimNetworks = (
     },
   };
 };
+
+/** A device knows each key once, and ignores a peer that has its own. */
+export const hasTunnel = ({ claims, self }: Topology, claimant: Segment | Peer): boolean =>
+  claims.ownsKey(claimant) && ('leader' in claimant ? claimant.leader.key : claimant.key) !== self.key;
 
 const declared = (claimant: Claimant): readonly Cidr[] =>
   'allowedLocationIPs' in claimant

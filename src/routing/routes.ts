@@ -5,6 +5,7 @@
  */
 
 import { type Address, type Cidr, contains, hostCidr, network, sameAddress, sameCidr } from '../noise/ip.ts';
+import { hasTunnel } from './claims.ts';
 import { networkKey } from './ip-prefix.ts';
 import { type Encapsulation, type Encapsulator, gatewayOf, type Links } from './links.ts';
 import { podCIDROf, privateAddressOf, type ReadyNode } from './node.ts';
@@ -58,7 +59,8 @@ export const desiredRoutes = (topology: Topology, options: RouteOptions): Plan =
   const own = ownNetworks(self);
   const kept = new Map<string, Route>();
   for (const { route, claimant } of wanted) {
-    if (!claims.ownsKey(claimant) || !claims.holds(claimant, route.destination)) continue;
+    if (route.device === options.links.wireguard && !hasTunnel(topology, claimant)) continue;
+    if (!claims.holds(claimant, route.destination)) continue;
     // Every node would lose its own way out; the tunnel still accepts such a Peer's packets.
     if (route.destination.prefix === 0) continue;
     // Another member's slip must not turn away a host's own pods or its own address.

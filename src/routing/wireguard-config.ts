@@ -7,6 +7,7 @@
 
 import type { DeviceConfig, PeerConfig } from '../noise/device-config.ts';
 import type { Endpoint } from '../noise/ip.ts';
+import { hasTunnel } from './claims.ts';
 import { isKey, keyBytes } from './key-text.ts';
 import type { MeshEndpoint } from './node.ts';
 import { areCoLocated, type MeshPeer, type Segment, type Topology } from './topology.ts';
@@ -20,8 +21,7 @@ export const wireguardConfig = (topology: Topology, privateKey?: Uint8Array): De
   const { claims, self } = topology;
   const peers: PeerConfig[] = [];
   const add = (claimant: Segment | MeshPeer, key: string, presharedKey?: string): void => {
-    // A device ignores a peer that has its own key, and knows each key once.
-    if (!claims.ownsKey(claimant) || key === self.key) return;
+    if (!hasTunnel(topology, claimant)) return;
     const endpoint = dialable(claimant.endpointInForce);
     peers.push({
       publicKey: keyBytes(key),
