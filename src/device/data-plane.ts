@@ -180,10 +180,11 @@ class DataPlane {
       const { kind, value } = actions;
       switch (kind) {
         case INITIATE:
-          this.#post({ kind: 'initiate', peer: value, isRetry: false });
-          break;
         case INITIATE_RETRY:
-          this.#post({ kind: 'initiate', peer: value, isRetry: true });
+          // Without an endpoint nothing can be sent, and none is made: its spacing would delay the first real one.
+          if (this.#transport.hasPeer(value) && !this.#transport.hasEndpoint(value)) {
+            this.#transport.initiationSent(value, 0, now);
+          } else this.#post({ kind: 'initiate', peer: value, isRetry: kind === INITIATE_RETRY });
           break;
         case KEEPALIVE:
           this.#egress.sendKeepalive(value, now);
@@ -274,10 +275,14 @@ class DataPlane {
         break;
       case 'response': {
         const { peer } = command.session;
-        if (!transport.hasPeer(peer)) break;
-        transport.roam(peer, command.source, 0);
-        transport.handshakeReceived(peer, INITIATION_SIZE, now);
+        const isThere = transport.hasPeer(peer);
+        if (isThere) {
+          transport.roam(peer, command.source, 0);
+          transport.handshakeReceived(peer, INITIATION_SIZE, now);
+        }
+        // For a peer that is gone this wipes the keys and gives the index back.
         transport.installKeypair(command.session, now);
+        if (!isThere) break;
         transport.responseSent(peer, this.#egress.sendHandshake(peer, command.message, now), now);
         break;
       }
