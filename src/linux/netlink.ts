@@ -11,6 +11,7 @@ import { NetlinkError, type Request } from './netlink-error.ts';
 import {
   errnoOf,
   extackOf,
+  LITTLE_ENDIAN,
   type Message,
   MessageWriter,
   NLM_F_ACK,
@@ -48,6 +49,13 @@ const DUMP_ATTEMPTS = 10;
 /** One write must fit the send buffer, 212992 unless raised. */
 const SEND_BUFFER = 200_000;
 
+/** struct sockaddr_nl with port 0: the kernel chooses one. */
+const socketAddress = (): Uint8Array => {
+  const address = new Uint8Array(12);
+  new DataView(address.buffer).setUint16(0, AF_NETLINK, LITTLE_ENDIAN);
+  return address;
+};
+
 const buffer = new Uint8Array(DATAGRAM);
 
 export interface NetlinkOptions {
@@ -75,6 +83,8 @@ export class NetlinkSocket {
       if (options.groups) {
         // A burst of events must not be lost while this process is busy.
         sys.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20);
+        // A socket that only listens never gets a port by sending, and the kernel passes over those without one.
+        sys.bind(fd, socketAddress());
         for (const group of options.groups) sys.setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
       }
       return new NetlinkSocket(fd);
