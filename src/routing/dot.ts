@@ -21,9 +21,11 @@ export const toDot = (topology: Topology): string => {
   for (const segment of segments)
     for (const member of segment.members)
       if (member !== segment.leader) lines.push(edge(segment.leader.name, member.name, TUNNEL));
-  for (const [index, a] of segments.entries())
-    for (const b of segments.slice(index + 1))
-      lines.push(edge(a.leader.name, b.leader.name, areCoLocated(a, b) ? NEIGHBOUR : TUNNEL));
+  // A full mesh has a line for every pair: the names are quoted once.
+  const leaders = segments.map((segment) => ({ segment, name: quote(segment.leader.name) }));
+  for (const [index, a] of leaders.entries())
+    for (const b of leaders.slice(index + 1))
+      lines.push(`\t${a.name}->${b.name}[ ${areCoLocated(a.segment, b.segment) ? NEIGHBOUR : TUNNEL} ];`);
   for (const segment of segments)
     for (const peer of peers) lines.push(edge(segment.leader.name, peer.name, PEER));
   for (const [location, group] of byNodeLocation(segments)) {

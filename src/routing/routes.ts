@@ -8,7 +8,7 @@ import { type Address, type Cidr, contains, hostCidr, network, sameAddress, same
 import { hasTunnel } from './claims.ts';
 import { networkKey } from './ip-prefix.ts';
 import { type Encapsulation, type Encapsulator, gatewayOf, type Links } from './links.ts';
-import { podCIDROf, privateAddressOf, type ReadyNode } from './node.ts';
+import { podCIDROf, privateAddressOf } from './node.ts';
 import { areCoLocated, type MeshPeer, type Segment, type Topology } from './topology.ts';
 
 /** Kilo's routing table for packets that would otherwise leave without being wrapped. */
@@ -55,15 +55,15 @@ export interface RouteOptions {
 /** What a host shall hold: what Kilo asks for, as far as a kernel can keep it and its owner has a right to it. */
 export const desiredRoutes = (topology: Topology, options: RouteOptions): Plan => {
   const { wanted, rules } = plan(topology, options);
-  const { claims, self } = topology;
-  const own = ownNetworks(self);
+  const { claims } = topology;
+  const own = ownNetworks(topology);
   const kept = new Map<string, Route>();
   for (const { route, claimant } of wanted) {
     if (route.device === options.links.wireguard && !hasTunnel(topology, claimant)) continue;
     if (!claims.holds(claimant, route.destination)) continue;
     // Every node would lose its own way out; the tunnel still accepts such a Peer's packets.
     if (route.destination.prefix === 0) continue;
-    // Another member's slip must not turn away a host's own pods or its own address.
+    // Another member's slip must not turn away what a host reaches by itself: a route would replace its own.
     const destination = network(route.destination);
     if (own.some((cidr) => sameCidr(cidr, destination))) continue;
     // One table holds one route for a destination, and refuses host bits (EINVAL).
@@ -92,9 +92,11 @@ const plan = (topology: Topology, options: RouteOptions) => {
   return planner;
 };
 
-const ownNetworks = (self: ReadyNode): Cidr[] => {
-  const pods = network(podCIDROf(self));
-  return self.internalIP === undefined ? [pods] : [pods, hostCidr(self.internalIP.address)];
+/** What the host reaches without the mesh: its pods, itself, its private network, the mesh's own link. */
+const ownNetworks = ({ self, subnet }: Topology): Cidr[] => {
+  const own = [...self.podCIDRs.map(network), subnet];
+  if (self.internalIP !== undefined) own.push(hostCidr(self.internalIP.address), network(self.internalIP));
+  return own;
 };
 
 class RoutePlanner {

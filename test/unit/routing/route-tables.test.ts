@@ -4,6 +4,7 @@
  */
 
 import { describe, expect, test } from 'vitest';
+import { cidr, formatCidr } from '../../../src/noise/ip.ts';
 import type { Encapsulation } from '../../../src/routing/links.ts';
 import type { Granularity } from '../../../src/routing/node.ts';
 import { desiredRoutes, kiloRoutes } from '../../../src/routing/routes.ts';
@@ -149,6 +150,21 @@ describe('what a kernel is asked to hold', () => {
 
   test('a host never routes its own address away', () => {
     expect(kept('a').filter((line) => line.startsWith('192.168.0.1/32'))).toEqual([]);
+  });
+
+  test('a host keeps its own network and the mesh its own link, whatever others offer', () => {
+    const [a, ...others] = fixture.nodes;
+    const wide = { ...a!, internalIP: cidr('192.168.0.1/24') };
+    const [b, c, d] = others;
+    const greedy = {
+      ...d!,
+      allowedLocationIPs: [cidr('192.168.0.0/24'), cidr('10.4.0.0/16'), cidr('192.168.7.0/24')],
+    };
+    const topology = lookFrom('a', 'location', { ...fixture, nodes: [wide, b!, c!, greedy] });
+    const routed = desiredRoutes(topology, { links }).routes.map((route) => formatCidr(route.destination));
+    expect(routed).toContain('192.168.7.0/24');
+    expect(routed).not.toContain('192.168.0.0/24');
+    expect(routed).not.toContain('10.4.0.0/16');
   });
 
   test('host bits are cleared and the network is routed once', () => {
