@@ -14,8 +14,20 @@ export default defineConfig({
         test: {
           name: 'netns',
           include: ['test/netns/**/*.test.ts'],
+          exclude: ['test/netns/**/*.long.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
+          fileParallelism: false,
+          maxConcurrency: 16,
+        },
+      },
+      {
+        // Minutes each; `npm test` leaves them out, `npm run test:long` runs them.
+        test: {
+          name: 'long',
+          include: ['test/netns/**/*.long.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
           fileParallelism: false,
           maxConcurrency: 16,
         },

@@ -20,6 +20,7 @@ const peers: Record<string, string> = {
   tcpdump: 'tcpdump',
   curl: 'curl',
   strace: 'strace',
+  ncat: 'ncat',
 };
 
 function isProgram(path: string): boolean {
@@ -55,9 +56,12 @@ if (!isRoot) console.log('not root: the tests in network namespaces are skipped'
 const report = join(root, 'dist/test-results.json');
 mkdirSync(join(root, 'dist'), { recursive: true });
 rmSync(report, { force: true });
+const args = process.argv.slice(2);
+// The long tests run when they are asked for.
+if (!args.some((word) => word.startsWith('--project'))) args.push('--project', '!long');
 const result = spawnSync(
   join(root, 'node_modules/.bin/vitest'),
-  ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)],
+  ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args],
   { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: searchPath.join(':') } },
 );
 process.exitCode = result.status ?? 1;

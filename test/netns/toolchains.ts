@@ -1,0 +1,61 @@
+/**
+ * Other people's programs, built by their own tool chains into a cache outside the tree.
+ * @module
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { has } from './host.ts';
+
+/** KILOWIRE_TEST_CACHE moves it. */
+const cache = process.env.KILOWIRE_TEST_CACHE ?? join(homedir(), '.cache/kilowire-test');
+const wireguardGoModule = 'golang.zx2c4.com/wireguard@latest';
+
+/** Runs a tool that may have to download; undefined, and a line that says why, when it fails. */
+function build(what: string, program: string, args: readonly string[], cwd?: string): string | undefined {
+  if (!has(program)) {
+    console.log(`skipping ${what}: ${program} is not on this machine`);
+    return undefined;
+  }
+  try {
+    return execFileSync(program, args, {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe'],
+      timeout: 600_000,
+      env: { ...process.env, GOBIN: join(cache, 'bin'), GOTOOLCHAIN: 'local' },
+      ...(cwd === undefined ? {} : { cwd }),
+    });
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    console.log(`skipping ${what}: ${text.split('\n').slice(0, 4).join(' ')}`);
+    return undefined;
+  }
+}
+
+/** The folder of wireguard-go's newest source in Go's module cache. */
+export function wireguardGoSource(): string | undefined {
+  const outside = mkdtempSync(join(tmpdir(), 'kilowire-go-'));
+  try {
+    const text = build('wireguard-go', 'go', ['mod', 'download', '-json', wireguardGoModule], outside);
+    return text === undefined ? undefined : (JSON.parse(text) as { Dir: string }).Dir;
+  } finally {
+    rmSync(outside, { recursive: true, force: true });
+  }
+}
+
+/** wireguard-go's newest source, built. */
+export function newestWireguardGo(): string | undefined {
+  const program = join(cache, 'bin/wireguard');
+  mkdirSync(join(cache, 'bin'), { recursive: true });
+  if (existsSync(program)) return program;
+  return build('wireguard-go', 'go', ['install', wireguardGoModule]) === undefined ? undefined : program;
+}
+
+/** boringtun-cli, built. */
+export function boringtun(): string | undefined {
+  const program = join(cache, 'bin/boringtun-cli');
+  if (existsSync(program)) return program;
+  const args = ['install', '--quiet', '--root', cache, 'boringtun-cli'];
+  return build('boringtun', 'cargo', args) === undefined ? undefined : program;
+}
