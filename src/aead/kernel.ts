@@ -24,6 +24,11 @@ export interface KernelExports {
   /** 0 and the plaintext, or -1 and nothing written. `src` holds `len` bytes and the tag. */
   open(key: number, ctrLo: number, ctrHi: number, src: number, dst: number, len: number): 0 | -1;
 
+  /** Forgets what the last packets left in the kernel's working memory. To be called when keys are erased. */
+  wipe(): void;
+  /** Poly1305 over `len` bytes and their length block; `key` is 32 bytes, the tag goes to `out`. For tests. */
+  authenticate(key: number, src: number, len: number, out: number): void;
+
   // packets: checksum, segment, coalesce
   /** Folded one's-complement sum of `len` bytes and `initial`, big endian, not inverted. For tests and tools. */
   checksum(p: number, len: number, initial: number): number;

@@ -9,10 +9,11 @@ import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
 import type { Kernel } from './kernel.ts';
 import { nonceOf, TAG_BYTES } from './noble.ts';
 
-/** Around every border: 16-byte blocks, 64-byte blocks, and the runs of 4 and 8 blocks. */
+/** Around every border: 16-byte blocks, 64-byte blocks, runs of 4, 8 and 24 blocks, Poly1305's groups of four blocks. */
 const LENGTHS = [
-  0, 1, 15, 16, 17, 32, 48, 63, 64, 65, 80, 112, 127, 128, 129, 176, 191, 192, 193, 208, 240, 255, 256, 257,
-  320, 432, 447, 448, 449, 511, 512, 513, 576, 704, 767, 768, 960, 1024, 1408, 1420, 1424, 1472, 2000, 4096,
+  0, 1, 15, 16, 17, 48, 63, 64, 65, 112, 127, 128, 129, 176, 191, 192, 193, 240, 255, 256, 257, 320, 351, 352,
+  353, 368, 384, 400, 413, 416, 432, 447, 448, 449, 464, 480, 511, 512, 513, 704, 767, 768, 960, 1024, 1408,
+  1420, 1424, 1471, 1472, 1473, 1728, 2000, 4096,
 ];
 const A1_2 =
   '9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f';

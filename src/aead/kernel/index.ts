@@ -3,6 +3,8 @@
  * @module
  */
 export { heapBase, open, seal, selectCipher } from './cipher';
+export { authenticate } from './poly1305';
+export { wipe } from './work';
 export { checksum } from './checksum';
 export { groAdd, groBegin, groFinish, groLengths, innerLength } from './coalesce';
 export { cutSegment, plan, planAddress, sealEmpty, sealPacket, sealPlanned } from './segment';

@@ -1,23 +1,52 @@
 /**
- * Poly1305 one-time authenticator, in limbs of 26 bits.
+ * Poly1305 one-time authenticator. Short messages block by block in limbs of 26 bits; longer ones by poly1305-wide.ts.
  * Spec: RFC 8439 §2.5; the message is a ciphertext with no additional data, laid out as in §2.8.
  * @module
  */
+import { polynomial } from './poly1305-wide';
+import { POWER1, work } from './work';
 
 const LIMB: u64 = 0x3ffffff;
+/** From here on the powers of r for four lanes pay for themselves. */
+const WIDE: usize = 352;
 
 /**
- * Tag of `len` bytes at `src`, padded with zeros to 16, followed by the length block of the AEAD (no additional
- * data). `key` holds r and s. The 16 bytes go to `out`, which may touch anything but the message.
+ * Tag of `len` bytes at `src`, padded with zeros to 16, followed by the length block of the AEAD. `key` holds r and s.
+ * The 16 bytes go to `out`.
  */
 export function authenticate(key: usize, src: usize, len: usize, out: usize): void {
-  const k0: u64 = load<u64>(key) & 0x0ffffffc0fffffff;
-  const k1: u64 = load<u64>(key, 8) & 0x0ffffffc0ffffffc;
-  const r0 = k0 & LIMB;
-  const r1 = (k0 >> 26) & LIMB;
-  const r2 = ((k0 >> 52) | (k1 << 12)) & LIMB;
-  const r3 = (k1 >> 14) & LIMB;
-  const r4 = k1 >> 40;
+  const rLo: u64 = load<u64>(key) & 0x0ffffffc0fffffff;
+  const rHi: u64 = load<u64>(key, 8) & 0x0ffffffc0ffffffc;
+  const words = work() + POWER1;
+  if (len >= WIDE) polynomial(rLo, rHi, src, len, words);
+  else blockwise(rLo, rHi, src, len, words);
+  finish(words, key + 16, out);
+}
+
+/** Three words below 2p, reduced without a branch, plus s. */
+@inline
+function finish(words: usize, s: usize, out: usize): void {
+  const lo = load<u64>(words);
+  const hi = load<u64>(words, 8);
+  // h - p as h + 5 - 2^130
+  const subLo = lo + 5;
+  const subHi = hi + <u64>(subLo < lo);
+  const subTop = load<u64>(words, 16) + <u64>(subHi < hi);
+  const take: u64 = 0 - (subTop >> 2);
+  const hLo = lo ^ ((lo ^ subLo) & take);
+  const hHi = hi ^ ((hi ^ subHi) & take);
+  const tagLo = hLo + load<u64>(s);
+  store<u64>(out, tagLo);
+  store<u64>(out, hHi + load<u64>(s, 8) + <u64>(tagLo < hLo), 8);
+}
+
+/** The polynomial of the message, as three words at `out`. */
+function blockwise(rLo: u64, rHi: u64, src: usize, len: usize, out: usize): void {
+  const r0 = rLo & LIMB;
+  const r1 = (rLo >> 26) & LIMB;
+  const r2 = ((rLo >> 52) | (rHi << 12)) & LIMB;
+  const r3 = (rHi >> 14) & LIMB;
+  const r4 = rHi >> 40;
   const s1 = r1 * 5;
   const s2 = r2 * 5;
   const s3 = r3 * 5;
@@ -40,8 +69,8 @@ export function authenticate(key: usize, src: usize, len: usize, out: usize): vo
     } else if (left > 0) {
       for (let i: usize = 0; i < left; i++) {
         const byte = <u64>load<u8>(src + i);
-        if (i < 8) lo |= byte << (8 * i);
-        else hi |= byte << (8 * (i - 8));
+        if (i < 8) lo |= byte << (i << 3);
+        else hi |= byte << ((i - 8) << 3);
       }
       left = 0;
     } else if (!ended) {
@@ -58,14 +87,14 @@ export function authenticate(key: usize, src: usize, len: usize, out: usize): vo
     let d2 = h0 * r2 + h1 * r1 + h2 * r0 + h3 * s4 + h4 * s3;
     let d3 = h0 * r3 + h1 * r2 + h2 * r1 + h3 * r0 + h4 * s4;
     let d4 = h0 * r4 + h1 * r3 + h2 * r2 + h3 * r1 + h4 * r0;
-    h0 = d0 & LIMB;
     d1 += d0 >> 26;
-    h1 = d1 & LIMB;
+    h0 = d0 & LIMB;
     d2 += d1 >> 26;
-    h2 = d2 & LIMB;
+    h1 = d1 & LIMB;
     d3 += d2 >> 26;
-    h3 = d3 & LIMB;
+    h2 = d2 & LIMB;
     d4 += d3 >> 26;
+    h3 = d3 & LIMB;
     h4 = d4 & LIMB;
     h0 += (d4 >> 26) * 5;
     h1 += h0 >> 26;
@@ -81,21 +110,11 @@ export function authenticate(key: usize, src: usize, len: usize, out: usize): vo
   h4 &= LIMB;
   h1 += h0 >> 26;
   h0 &= LIMB;
-  // h - p by h + 5 - 2^130: taken when it does not go below zero, without a branch.
-  const g0 = h0 + 5;
-  const g1 = h1 + (g0 >> 26);
-  const g2 = h2 + (g1 >> 26);
-  const g3 = h3 + (g2 >> 26);
-  const g4 = h4 + (g3 >> 26) - (1 << 26);
-  const take = (g4 >> 63) - 1;
-  h0 = (h0 & ~take) | (g0 & LIMB & take);
-  h1 = (h1 & ~take) | (g1 & LIMB & take);
-  h2 = (h2 & ~take) | (g2 & LIMB & take);
-  h3 = (h3 & ~take) | (g3 & LIMB & take);
-  h4 = (h4 & ~take) | (g4 & LIMB & take);
-  const lo = h0 | (h1 << 26) | (h2 << 52);
-  const hi = (h2 >> 12) | (h3 << 14) | (h4 << 40);
-  const tagLo = lo + load<u64>(key, 16);
-  store<u64>(out, tagLo);
-  store<u64>(out, hi + load<u64>(key, 24) + <u64>(tagLo < lo), 8);
+  const low = h0 + (h1 << 26);
+  const lo = low + (h2 << 52);
+  const middle = (h2 >> 12) + (h3 << 14) + <u64>(lo < low);
+  const hi = middle + (h4 << 40);
+  store<u64>(out, lo);
+  store<u64>(out, hi, 8);
+  store<u64>(out, (h4 >> 24) + <u64>(hi < middle), 16);
 }
