@@ -1,5 +1,5 @@
 /**
- * The programs we measure ourselves against: Debian's wireguard-go, and the newest one, built from its Go module when
+ * The programs that are measured: ours, and Debian's wireguard-go, and the newest one, built from its Go module when
  * Go is on the machine, into a cache outside the tree.
  * @module
  */
@@ -7,7 +7,18 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { Subject } from './tunnel.ts';
+import { fileURLToPath } from 'node:url';
+import type { Subject } from './daemon.ts';
+
+const command = fileURLToPath(new URL('../bin/kilowire-wg', import.meta.url));
+
+export const ours: Subject = { name: 'kilowire', command };
+/** The same with every cipher done by @noble. */
+export const oursOnNoble: Subject = {
+  name: 'kilowire on noble',
+  command,
+  environment: { KILOWIRE_CRYPTO: 'noble' },
+};
 
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'kilowire/bin');
 

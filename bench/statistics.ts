@@ -10,12 +10,18 @@ export interface Summary {
   readonly runs: readonly number[];
 }
 
+const sorted = (values: readonly number[]): number[] => [...values].sort((a, b) => a - b);
+
 export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const high = sorted[middle] ?? Number.NaN;
-  return sorted.length % 2 === 1 ? high : ((sorted[middle - 1] ?? Number.NaN) + high) / 2;
+  const ordered = sorted(values);
+  const middle = ordered.length >> 1;
+  const high = ordered[middle] ?? Number.NaN;
+  return ordered.length % 2 === 1 ? high : ((ordered[middle - 1] ?? Number.NaN) + high) / 2;
 }
+
+/** The value that `share` of all do not exceed (nearest rank). */
+export const percentile = (values: readonly number[], share: number): number =>
+  sorted(values)[Math.max(0, Math.ceil(share * values.length) - 1)] ?? Number.NaN;
 
 export const summarize = (runs: readonly number[]): Summary => ({
   median: median(runs),
