@@ -37,6 +37,14 @@ const jsonOption = (): Option =>
 
 type Verb = 'run' | 'up' | 'check' | 'status' | 'down';
 
+const INTERRUPTED: Readonly<Record<Verb, string>> = {
+  run: 'Interrupted; the lab has been taken down.',
+  up: 'Interrupted; what was built of the lab has been taken down.',
+  check: 'Interrupted; the lab is still up.',
+  status: 'Interrupted.',
+  down: 'Interrupted; it is taken down all the same.',
+};
+
 /** Runs a verb so that a signal makes it clean up and leave, whatever it is doing. */
 const perform = async (verb: Verb, flags: Flags): Promise<void> => {
   const lab = await import('../lab/lab.ts');
@@ -49,9 +57,7 @@ const perform = async (verb: Verb, flags: Flags): Promise<void> => {
     process.on(name, () => {
       if (interruption.signal.aborted) return; // it is cleaning up already
       process.exitCode = 128 + constants.signals[name];
-      interruption.abort(
-        new LabError('ERR_LAB_INTERRUPTED', 'Interrupted; nothing is left of what was being made.'),
-      );
+      interruption.abort(new LabError('ERR_LAB_INTERRUPTED', INTERRUPTED[verb]));
     });
   }
   // A reader that went away (| head) is no reason to leave a lab half-built.
@@ -128,7 +134,12 @@ Examples:
     });
   const daemon = new Command('daemon').description('serve the running lab').action(async () => {
     const { runDaemon } = await import('../lab/daemon.ts');
-    await runDaemon();
+    try {
+      await runDaemon();
+    } catch (error) {
+      process.stderr.write(`kilowire: ${error instanceof Error ? error.message : String(error)}\n`);
+      process.exit(1); // what it serves already would keep it alive
+    }
   });
   return command
     .addCommand(withShape(subcommand('up', 'build it and leave it running')))

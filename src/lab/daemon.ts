@@ -4,7 +4,7 @@
  * @module
  */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, rmSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { namespacePath } from '../linux/namespaces.ts';
 import { deviceSocket } from './device-client.ts';
@@ -54,7 +54,8 @@ const deviceSockets = (plan: LabPlan, runDirectory: string): Map<string, string>
 
 /** Starts it and waits until it serves. */
 export async function startDaemon(file: StateFile, state: LabState): Promise<void> {
-  const log = openSync(join(file.directory, 'daemon.log'), 'a', 0o600);
+  const logPath = join(file.directory, 'daemon.log');
+  const log = openSync(logPath, 'a', 0o600);
   const child = spawn(process.execPath, [...process.execArgv, ...ownCommandLine(), 'lab', DAEMON_COMMAND], {
     detached: true,
     stdio: ['ignore', 'pipe', log],
@@ -77,7 +78,10 @@ export async function startDaemon(file: StateFile, state: LabState): Promise<voi
       const timer = setTimeout(() => fail('they took too long'), START_PATIENCE_MS);
       timer.unref();
       child.once('error', (error) => fail(error.message));
-      child.once('exit', (status) => fail(`their process ended with status ${status}`));
+      child.once('exit', (status) => {
+        const said = readFileSync(logPath, 'utf8').trim();
+        fail(said || `their process ended with status ${status}`);
+      });
       stdout.once('data', () => {
         clearTimeout(timer);
         resolve();

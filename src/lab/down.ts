@@ -3,12 +3,14 @@
  * needs neither a record nor a whole lab.
  * @module
  */
-import { existsSync, rmdirSync, rmSync } from 'node:fs';
-import { deleteNamedNamespace, listNamedNamespaces } from '../linux/namespaces.ts';
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { sys } from '#sys';
+import { deleteNamedNamespace, listNamedNamespaces, NAMED_NAMESPACES } from '../linux/namespaces.ts';
+import { SystemError } from '../linux/sys.ts';
 import { LabError } from './lab-error.ts';
 import { isLabNamespace, nodesOf, planLab } from './plan.ts';
 import { deletePod } from './pods.ts';
-import { SWITCH_SOCKET } from './preflight.ts';
+import { answers, SWITCH_SOCKET } from './preflight.ts';
 import { endProcesses, findMarkedProcesses } from './processes.ts';
 import { resolverDirectory } from './resolver-files.ts';
 import type { LabState, StateFile } from './state.ts';
@@ -42,11 +44,14 @@ const removeNamespaces = (state: LabState | null): string[] => {
 
 const removeIfEmpty = (directory: string): void => {
   try {
+    if (directory === NAMED_NAMESPACES && readdirSync(directory).length === 0) {
+      sys.umount2(directory, 0); // it was made a mount point, as iproute2 does
+    }
     rmdirSync(directory);
   } catch (error) {
     // Somebody else uses it by now, or it is gone already.
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'ENOTEMPTY' && code !== 'EEXIST' && code !== 'ENOENT' && code !== 'EBUSY') throw error;
+    const name = error instanceof SystemError ? error.errnoName : (error as NodeJS.ErrnoException).code;
+    if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'EBUSY', 'EINVAL'].includes(name ?? '')) throw error;
   }
 };
 
@@ -56,7 +61,8 @@ export async function takeDown(file: StateFile, state: LabState | null): Promise
   const stubborn = await endProcesses([...(state?.processes ?? []), ...findMarkedProcesses()]);
   const left = stubborn.map(({ pid }) => `process ${pid}`);
   left.push(...removeNamespaces(state));
-  if (state !== null) rmSync(SWITCH_SOCKET, { force: true });
+  // One that still answers is not ours: our own ended with the daemon.
+  if (existsSync(SWITCH_SOCKET) && !(await answers(SWITCH_SOCKET))) rmSync(SWITCH_SOCKET, { force: true });
   for (const directory of (state?.directories ?? []).toReversed()) removeIfEmpty(directory);
   if (left.length > 0)
     throw new LabError(

@@ -38,7 +38,12 @@ interface Running {
 
 /** What is left of a lab whose maker was killed goes first. */
 const clearAway = async (file: StateFile, progress: Progress): Promise<void> => {
-  const found = file.find();
+  let found = file.find();
+  if (found.kind === 'none') {
+    if (!hasTraces()) return;
+    // Whoever made them since we looked has written its record first.
+    found = file.find();
+  }
   if (found.kind === 'owned')
     throw new LabError(
       'ERR_LAB_BUSY',
@@ -49,9 +54,8 @@ const clearAway = async (file: StateFile, progress: Progress): Promise<void> => 
       'ERR_LAB_ALREADY_UP',
       'A lab is up already: check it with kilowire lab check, or take it down with kilowire lab down.',
     );
-  if (found.kind === 'none' && !hasTraces()) return;
   await progress.step('cleaning up after a lab that was killed', async () => {
-    await takeDown(file, found.kind === 'abandoned' ? found.state : null);
+    await takeDown(file, found.kind === 'none' ? null : found.state);
     return {};
   });
 };

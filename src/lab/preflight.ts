@@ -32,7 +32,8 @@ const requireTun = (): void => {
   }
 };
 
-const answers = (path: string): Promise<boolean> =>
+/** Whether somebody listens at a unix socket. */
+export const answers = (path: string): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = connect(path);
     socket.on('error', () => resolve(false));

@@ -5,8 +5,9 @@
  * that, and passes the conversation on to the device of that namespace. Whoever calls from elsewhere hears ENODEV.
  * @module
  */
-import { closeSync, fstatSync, rmSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { sys } from '#sys';
 import { descriptorOf } from './namespace-sockets.ts';
 
@@ -44,13 +45,15 @@ const refuse = (socket: Socket): void => {
 
 const splice = (caller: Socket, devicePath: string): void => {
   const device = connect(devicePath);
+  let connected = false;
   device.on('error', () => {
-    if (device.connecting || device.bytesRead === 0) refuse(caller);
-    else caller.destroy();
+    if (connected) caller.destroy();
+    else refuse(caller); // its process has died
     caller.resume();
   });
   caller.on('error', () => device.destroy());
   device.on('connect', () => {
+    connected = true;
     caller.pipe(device);
     device.pipe(caller);
   });
@@ -68,6 +71,7 @@ export function serveUapiSwitch(path: string, devices: ReadonlyMap<string, strin
       splice(caller, device);
     }
   });
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   rmSync(path, { force: true });
   const mask = process.umask(0o077); // only root may talk to it
   return new Promise((resolve, reject) => {
