@@ -233,7 +233,8 @@ export interface Mesh {
 
 /** Joins all nodes and the laptop; the devices must be running. */
 export async function joinMesh(context: MeshContext, note: (text: string) => void): Promise<Mesh> {
-  const nodes = nodesOf(context.plan);
+  // Those that can be called come before those that call: who finds nobody at home tries again only after five seconds.
+  const nodes = nodesOf(context.plan).toSorted((a, b) => a.keepalive - b.keepalive);
   const first = topologies(context, new Map());
   for (const node of nodes) {
     context.signal?.throwIfAborted();
