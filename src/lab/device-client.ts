@@ -24,8 +24,13 @@ const converse = (path: string, request: Uint8Array): Promise<string> =>
   new Promise((resolve, reject) => {
     const socket = connect(path);
     const pieces: Buffer[] = [];
-    socket.setTimeout(ANSWER_TIMEOUT_MS, () => socket.destroy(new Error('it does not answer')));
-    socket.on('error', reject);
+    const fail = (reason: string, cause?: unknown): void =>
+      reject(new LabError('ERR_LAB_DEVICE', `The device at ${path} ${reason}.`, { cause }));
+    socket.setTimeout(ANSWER_TIMEOUT_MS, () => {
+      fail(`gave no answer within ${ANSWER_TIMEOUT_MS / 1000} s`);
+      socket.destroy();
+    });
+    socket.on('error', (cause) => fail(`cannot be reached: ${cause.message}`, cause));
     socket.on('data', (piece) => {
       pieces.push(piece);
       if (piece.at(-1) !== 0x0a) return;
@@ -35,7 +40,7 @@ const converse = (path: string, request: Uint8Array): Promise<string> =>
       socket.destroy();
       resolve(text);
     });
-    socket.on('close', () => reject(new Error('it closed the connection')));
+    socket.on('close', () => fail('closed the connection without an answer'));
     socket.write(request);
   });
 
