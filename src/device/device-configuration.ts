@@ -29,14 +29,21 @@ function plainAddress(address: Uint8Array): Uint8Array {
   return isMapped ? address.slice(12) : address;
 }
 
+/** One `set`. Others may be under way on other connections: what they take away is gone here too. */
 export class DeviceConfiguration implements SetSink {
   readonly #device: Device;
-  #peer: Peer | undefined;
+  #section: Peer | undefined;
   /** Ranges of the section at hand that the data plane has not been told of. */
   #ranges: Cidr[] = [];
 
   constructor(device: Device) {
     this.#device = device;
+  }
+
+  /** The peer of the section at hand, unless somebody has removed it. */
+  get #peer(): Peer | undefined {
+    const peer = this.#section;
+    return peer !== undefined && this.#device.book.byId(peer.id) === peer ? peer : undefined;
   }
 
   privateKey(key: Uint8Array): number {
@@ -47,7 +54,12 @@ export class DeviceConfiguration implements SetSink {
     const own = removedPeer === null ? undefined : book.byId(removedPeer);
     if (own !== undefined) this.#forget(own);
     plane.send({ kind: 'expire-keys' });
-    for (const peer of book.all()) if (peer.keepalive > 0) plane.send({ kind: 'configured', peer: peer.id });
+    // Turned off and on again, a persistent keepalive says so at once.
+    for (const { id, keepalive } of book.all()) {
+      if (keepalive === 0) continue;
+      plane.send({ kind: 'keepalive', peer: id, seconds: 0 });
+      plane.send({ kind: 'keepalive', peer: id, seconds: keepalive });
+    }
     return 0;
   }
 
@@ -70,8 +82,8 @@ export class DeviceConfiguration implements SetSink {
   peer(publicKey: Uint8Array): 'found' | 'created' | 'own-key' | number {
     const { book, handshaker, plane } = this.#device;
     this.#ranges = [];
-    this.#peer = book.byKey(publicKey);
-    if (this.#peer !== undefined) return 'found';
+    this.#section = book.byKey(publicKey);
+    if (this.#section !== undefined) return 'found';
     const peer = book.add(publicKey);
     if (peer === undefined) return EINVAL;
     if (handshaker.addPeer(peer.id, peer.publicKey) === 'own-key') {
@@ -79,14 +91,14 @@ export class DeviceConfiguration implements SetSink {
       return 'own-key';
     }
     plane.send({ kind: 'add-peer', peer: peer.id });
-    this.#peer = peer;
+    this.#section = peer;
     this.#device.log.verbose(`${peerName(publicKey)} - UAPI: Created`);
     return 'created';
   }
 
   removePeer(): number {
     if (this.#peer !== undefined) this.#remove(this.#peer);
-    this.#peer = undefined;
+    this.#section = undefined;
     this.#ranges = [];
     return 0;
   }
@@ -153,15 +165,19 @@ export class DeviceConfiguration implements SetSink {
   }
 
   #tellRanges(): void {
-    if (this.#peer === undefined || this.#ranges.length === 0) return;
-    this.#device.plane.send({ kind: 'allow', peer: this.#peer.id, prefixes: packPrefixes(this.#ranges) });
+    const peer = this.#peer;
+    // Another connection may have given some of them to another peer meanwhile.
+    const ranges =
+      peer === undefined ? [] : this.#ranges.filter((range) => this.#device.book.owns(peer, range));
     this.#ranges = [];
+    if (peer === undefined || ranges.length === 0) return;
+    this.#device.plane.send({ kind: 'allow', peer: peer.id, prefixes: packPrefixes(ranges) });
   }
 
   peerEnd(): void {
     if (this.#peer === undefined) return;
     this.#tellRanges();
     this.#device.plane.send({ kind: 'configured', peer: this.#peer.id });
-    this.#peer = undefined;
+    this.#section = undefined;
   }
 }

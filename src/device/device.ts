@@ -13,11 +13,12 @@ import { type Endpoint, endpointBytes } from '../noise/ip.ts';
 import { noblePrimitives } from '../noise/noble.ts';
 import type { Primitives } from '../noise/primitives.ts';
 import { RandomIndices } from '../noise/session-keys.ts';
+import type { SetSink } from '../noise/uapi-parser.ts';
 import { UnderLoad } from '../noise/under-load.ts';
 import { ENDPOINT_SIZE, readEndpoint } from '../tun/endpoint.ts';
 import { DEFAULT_MTU, type TunDevice } from '../tun/tun-device.ts';
-import { closeUdpSockets, openUdpSockets, setMark, type UdpSockets } from '../tun/udp-socket.ts';
 import { DeviceConfiguration } from './device-configuration.ts';
+import { DeviceSockets } from './device-sockets.ts';
 import { LinkWatch } from './link-watch.ts';
 import { type Log, peerName } from './log.ts';
 import { nativePrimitives, secureRandomBytes } from './native-primitives.ts';
@@ -27,6 +28,8 @@ import type { PlaneEvent } from './plane-protocol.ts';
 
 /** Handshake messages answered before the event loop gets its turn. */
 const MAIL_PER_TURN = 32;
+/** How often to look at the link where the kernel does not tell of changes, in ms. */
+const LOOK_INTERVAL = 1000;
 
 export interface DeviceOptions {
   readonly tun: TunDevice;
@@ -42,22 +45,18 @@ export class Device {
   readonly book = new PeerBook(MAX_PEERS);
   readonly handshaker: Handshaker;
   readonly plane: PlaneClient;
-  /** Effects of the control socket's `set`. */
-  readonly configuration: DeviceConfiguration;
   readonly #options: DeviceOptions;
   readonly #indices: RandomIndices;
   readonly #underLoad = new UnderLoad(MAILBOX_SLOTS);
   readonly #clock = new BootClock();
   readonly #link: LinkWatch;
+  readonly #sockets: DeviceSockets;
   readonly #handshakeDrops = new Map<DropReason, number>();
-  /** Open while the interface is up. */
-  #sockets: UdpSockets | undefined;
-  /** Replaced sockets, which the data plane may still be using. */
-  readonly #retired: UdpSockets[] = [];
   #isUp = false;
+  /** The link is up, whether or not the sockets could be opened. */
+  #linkIsUp = false;
   #mtu = DEFAULT_MTU;
-  #port = 0;
-  #mark = 0;
+  #nextLook: NodeJS.Timeout | undefined;
   #answering = false;
   #closed = false;
 
@@ -73,7 +72,7 @@ export class Device {
       (event) => this.#onEvent(event),
       (error) => options.onGone(error),
     );
-    this.configuration = new DeviceConfiguration(this);
+    this.#sockets = new DeviceSockets(options.log, (command) => this.plane.send(command));
     this.#link = new LinkWatch(options.tun);
     this.plane.send({ kind: 'watch', fd: this.#link.descriptor });
     this.#linkChanged();
@@ -84,55 +83,64 @@ export class Device {
   }
 
   get listenPort(): number {
-    return this.#port;
+    return this.#sockets.port;
+  }
+
+  /** Effects of one `set` of the control socket. Several may be under way at once. */
+  configure(): SetSink {
+    return new DeviceConfiguration(this);
   }
 
   /** False: the port is taken; then everything stays as it was. */
   setListenPort(port: number): boolean {
-    if (this.#sockets !== undefined && (port === 0 || port !== this.#port)) {
-      const before = this.#port;
-      this.#port = port;
-      if (!this.#openSockets()) {
-        this.#port = before;
-        return false;
-      }
-    } else this.#port = port;
+    const sockets = this.#sockets;
+    const before = sockets.port;
+    sockets.port = port;
+    if (this.#linkIsUp && !this.#isUp) {
+      this.#up();
+      if (!this.#isUp) return false;
+    } else if (sockets.areOpen && (port === 0 || port !== before) && !sockets.open()) {
+      sockets.port = before;
+      return false;
+    }
     this.plane.send({ kind: 'clear-sources' });
     return true;
   }
 
-  /** False: the kernel does not let us mark. */
+  /** False: the kernel does not let us mark; then everything stays as it was. */
   setMark(mark: number): boolean {
-    if (this.#sockets !== undefined && !setMark(this.#sockets, mark)) return false;
-    this.#mark = mark;
+    if (!this.#sockets.setMark(mark)) return false;
+    if (this.#linkIsUp && !this.#isUp) this.#up();
     this.plane.send({ kind: 'clear-sources' });
-    return true;
+    return this.#isUp || !this.#linkIsUp;
   }
 
   /* ---- The link ---- */
 
   #linkChanged(): void {
-    let state = this.#link.state();
-    if (state === undefined) {
-      // Moved to another namespace, or deleted; in that case the data plane will say so.
-      this.#link.follow();
-      this.plane.send({ kind: 'watch', fd: this.#link.descriptor });
-      state = this.#link.state();
+    const state = this.#link.state();
+    clearTimeout(this.#nextLook);
+    if (this.#link.isDeaf && !this.#closed) {
+      this.#nextLook = setTimeout(() => this.#linkChanged(), LOOK_INTERVAL);
     }
-    if (state === undefined) return;
+    // Deleted: the data plane will say so.
+    if (state === undefined || this.#closed) return;
     const { up, mtu } = state;
-    if (mtu !== this.#mtu) this.log.verbose(`MTU updated: ${mtu}`);
-    const changed = mtu !== this.#mtu || up !== this.#isUp;
+    const changed = mtu !== this.#mtu;
+    if (changed) this.log.verbose(`MTU updated: ${mtu}`);
     this.#mtu = mtu;
-    if (up !== this.#isUp) {
+    if (up !== this.#linkIsUp) {
+      this.#linkIsUp = up;
       if (up) this.#up();
-      else this.#down();
-    } else if (changed) this.plane.send({ kind: 'link', up, mtu });
+      else if (this.#isUp) this.#down();
+    } else if (changed && this.#isUp) this.plane.send({ kind: 'link', up, mtu });
   }
 
   #up(): void {
-    if (!this.#openSockets()) {
-      this.log.error(`Unable to bring the interface up: UDP port ${this.#port} cannot be opened`);
+    if (!this.#sockets.open()) {
+      this.log.error(
+        'Unable to bring the interface up: see above; it is tried again when the port or mark is set',
+      );
       return;
     }
     this.#isUp = true;
@@ -144,31 +152,12 @@ export class Device {
   #down(): void {
     this.#isUp = false;
     this.plane.send({ kind: 'link', up: false, mtu: this.#mtu });
-    this.plane.send({ kind: 'sockets', fd4: -1, fd6: -1, segmentation: false });
-    if (this.#sockets !== undefined) this.#retired.push(this.#sockets);
-    this.#sockets = undefined;
+    this.#sockets.close();
     for (const peer of this.book.all()) {
       this.handshaker.clearHandshake(peer.id);
       this.handshaker.resetSpacing(peer.id);
     }
     this.log.verbose('Interface state was Up, requested Down, now Down');
-  }
-
-  #openSockets(): boolean {
-    let sockets: UdpSockets;
-    try {
-      sockets = openUdpSockets(this.#port);
-    } catch (error) {
-      this.log.error(error instanceof Error ? error.message : String(error));
-      return false;
-    }
-    if (this.#mark !== 0) setMark(sockets, this.#mark);
-    if (this.#sockets !== undefined) this.#retired.push(this.#sockets);
-    this.#sockets = sockets;
-    this.#port = sockets.port;
-    const { fd4, fd6, segmentation } = sockets;
-    this.plane.send({ kind: 'sockets', fd4, fd6, segmentation });
-    return true;
   }
 
   /* ---- The data plane ---- */
@@ -196,11 +185,9 @@ export class Device {
       case 'link-changed':
         this.#linkChanged();
         break;
-      case 'sockets-taken': {
-        const retired = this.#retired.shift();
-        if (retired !== undefined) closeUdpSockets(retired);
+      case 'sockets-taken':
+        this.#sockets.confirmed();
         break;
-      }
       case 'gone':
         this.#options.onGone();
         break;
@@ -302,8 +289,8 @@ export class Device {
     const { privateKey } = this.handshaker;
     return {
       ...(privateKey === null ? {} : { privateKey }),
-      listenPort: this.#port,
-      fwmark: this.#mark,
+      listenPort: this.#sockets.port,
+      fwmark: this.#sockets.mark,
       peers,
     };
   }
@@ -318,12 +305,12 @@ export class Device {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#nextLook);
     await this.plane.stop();
     for (const peer of [...this.book.all()]) this.handshaker.removePeer(peer.id);
     this.handshaker.setPrivateKey(new Uint8Array(32));
     this.#link.close();
-    for (const sockets of this.#retired) closeUdpSockets(sockets);
-    if (this.#sockets !== undefined) closeUdpSockets(this.#sockets);
+    this.#sockets.closeAll();
   }
 }
 

@@ -28,6 +28,8 @@ export class Log {
   constructor(interfaceName: string, level: LogLevel) {
     this.#prefix = `(${interfaceName})`;
     this.#level = level;
+    // Whoever read the log may go away; the interface stays.
+    if (!process.stdout.listenerCount('error')) process.stdout.on('error', () => undefined);
   }
 
   verbose(text: string): void {

@@ -68,7 +68,7 @@ export async function runDevice(options: DeviceOptions): Promise<void> {
   const path = uapiPath(uapiDirectory(process.env), tun.name);
   let listener: number;
   try {
-    listener = uapiFd ?? listenUapi(path);
+    listener = uapiFd ?? (await listenUapi(path));
   } catch (error) {
     libc.close(tun.fd);
     throw error;

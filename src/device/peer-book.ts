@@ -90,6 +90,11 @@ export class PeerBook {
     return masked;
   }
 
+  /** `range` with its host bits cleared. */
+  owns(peer: Peer, range: Cidr): boolean {
+    return peer.allowedIps.has(rangeKey(range));
+  }
+
   disallowAll(peer: Peer): void {
     for (const key of peer.allowedIps.keys()) this.#owners.delete(key);
     peer.allowedIps.clear();

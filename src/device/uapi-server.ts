@@ -9,6 +9,11 @@ import { UapiConversation } from '../noise/uapi-conversation.ts';
 import { formatGet } from '../noise/uapi-text.ts';
 import type { Device } from './device.ts';
 
+/** Connections at once; `wg` and supervisors use one or two. */
+const MAX_CLIENTS = 1024;
+/** Answers that may wait for a client: then nothing more is read from it until it has read some. */
+const MAX_WAITING = 16;
+
 export class UapiServer {
   readonly #server: Server;
   readonly #device: Device;
@@ -17,8 +22,10 @@ export class UapiServer {
   /** `listener` is a listening unix socket; it is ours from now on. */
   constructor(device: Device, listener: number, onFailure: (error: Error) => void) {
     this.#device = device;
-    this.#server = createServer((client) => this.#serve(client));
+    // A client may close its end when it has asked, and is owed the answer.
+    this.#server = createServer({ allowHalfOpen: true }, (client) => this.#serve(client));
     this.#server.on('error', onFailure);
+    this.#server.maxConnections = MAX_CLIENTS;
     this.#server.listen({ fd: listener });
   }
 
@@ -29,23 +36,32 @@ export class UapiServer {
     client.on('error', () => client.destroy());
     // Answers leave in the order of the questions, though `get` takes a moment.
     let turn = Promise.resolve();
+    let waiting = 0;
     const inTurn = (work: () => Promise<void>): void => {
-      turn = turn.then(work).catch((error: unknown) => {
-        this.#device.log.error(`UAPI: ${error instanceof Error ? error.message : String(error)}`);
-        client.destroy();
-      });
+      waiting += 1;
+      if (waiting === MAX_WAITING) client.pause();
+      turn = turn
+        .then(work)
+        .catch((error: unknown) => {
+          this.#device.log.error(`UAPI: ${error instanceof Error ? error.message : String(error)}`);
+          client.destroy();
+        })
+        .finally(() => {
+          waiting -= 1;
+          if (waiting < MAX_WAITING) client.resume();
+        });
     };
     const conversation = new UapiConversation({
       get: () => inTurn(() => this.#get(client)),
-      set: () => this.#device.configuration,
+      set: () => this.#device.configure(),
       reply: (text) => inTurn(() => send(client, Buffer.from(text, 'latin1'))),
     });
     client.on('data', (chunk: Buffer) => {
-      if (!conversation.push(chunk)) inTurn(async () => void client.end());
+      if (!conversation.push(chunk)) inTurn(async () => client.destroySoon());
     });
     client.on('end', () => {
       conversation.end();
-      inTurn(async () => void client.end());
+      inTurn(async () => client.destroySoon());
     });
   }
 

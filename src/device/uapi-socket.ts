@@ -4,8 +4,9 @@
  * Source: the WireGuard cross-platform userspace documentation; unix(7).
  * @module
  */
-import { lstatSync, mkdirSync, unlinkSync, watch } from 'node:fs';
+import { lstatSync, mkdirSync, rmSync, watch } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as libc from '../linux/libc.ts';
 import { DeviceError } from './device-error.ts';
 
@@ -13,6 +14,11 @@ const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 const SUN_PATH_SIZE = 108;
 const BACKLOG = 128;
+/** How often to look whether the file is there where the kernel does not tell, in ms. */
+const LOOK_INTERVAL = 1000;
+/** How long a program whose interface was just deleted may take to leave, and how often we look, in ms. */
+const LEAVE_TIME = 1500;
+const LEAVE_LOOK = 20;
 
 /** Where `wg` looks; KILOWIRE_UAPI_DIR moves it, for interfaces of one name in several network namespaces. */
 export const uapiDirectory = (environment: NodeJS.ProcessEnv): string =>
@@ -41,49 +47,48 @@ function unixAddress(path: string): Buffer {
  * @returns the listening descriptor.
  * @throws DeviceError
  */
-export function listenUapi(path: string): number {
+export async function listenUapi(path: string): Promise<number> {
   const address = unixAddress(path);
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   } catch (cause) {
     throw new DeviceError('ERR_DEVICE_SOCKET', `The directory ${dirname(path)} cannot be made.`, { cause });
   }
-  const fd = libc.socket(AF_UNIX, SOCK_STREAM | libc.O_CLOEXEC, 0);
-  if (fd < 0) throw socketError(path, 'made', libc.errno());
-  const mask = libc.umask(0o077);
-  try {
-    if (libc.bind(fd, address, address.length) < 0) {
-      const errno = libc.errno();
-      if (errno !== libc.Errno.EADDRINUSE) throw socketError(path, 'made', errno);
-      removeStale(path, address);
-      if (libc.bind(fd, address, address.length) < 0) throw socketError(path, 'made', libc.errno());
-    }
-    if (libc.listen(fd, BACKLOG) < 0) throw socketError(path, 'listened on', libc.errno());
-    return fd;
-  } catch (error) {
-    libc.close(fd);
-    throw error;
-  } finally {
-    libc.umask(mask);
-  }
-}
-
-function removeStale(path: string, address: Buffer): void {
-  const probe = libc.socket(AF_UNIX, SOCK_STREAM | libc.O_CLOEXEC, 0);
-  try {
-    if (libc.connect(probe, address, address.length) === 0) {
+  const deadline = performance.now() + LEAVE_TIME;
+  while (answers(address)) {
+    if (performance.now() > deadline) {
       throw new DeviceError(
         'ERR_DEVICE_SOCKET_IN_USE',
         `Another program answers on ${path}: the interface runs already.`,
       );
     }
+    await sleep(LEAVE_LOOK);
+  }
+  const stale = lstatSync(path, { throwIfNoEntry: false });
+  if (stale !== undefined && !stale.isSocket()) {
+    throw new DeviceError('ERR_DEVICE_SOCKET', `${path} is in the way and is no socket: move it.`);
+  }
+  rmSync(path, { force: true });
+  const fd = libc.socket(AF_UNIX, SOCK_STREAM | libc.O_CLOEXEC, 0);
+  if (fd < 0) throw socketError(path, 'made', libc.errno());
+  const mask = libc.umask(0o077);
+  const errno = libc.bind(fd, address, address.length) < 0 ? libc.errno() : 0;
+  libc.umask(mask);
+  if (errno === 0 && libc.listen(fd, BACKLOG) === 0) return fd;
+  const failure = socketError(path, errno === 0 ? 'listened on' : 'made', errno || libc.errno());
+  libc.close(fd);
+  throw failure;
+}
+
+/** Whether some program serves the socket; one that was left behind refuses. */
+function answers(address: Buffer): boolean {
+  // One whose queue is full would let us wait.
+  const probe = libc.socket(AF_UNIX, SOCK_STREAM | libc.O_NONBLOCK | libc.O_CLOEXEC, 0);
+  try {
+    return libc.connect(probe, address, address.length) === 0 || libc.errno() === libc.Errno.EAGAIN;
   } finally {
     libc.close(probe);
   }
-  if (!lstatSync(path).isSocket()) {
-    throw new DeviceError('ERR_DEVICE_SOCKET', `${path} is in the way and is no socket: move it.`);
-  }
-  unlinkSync(path);
 }
 
 function socketError(path: string, verb: string, errno: number): DeviceError {
@@ -115,16 +120,34 @@ export class SocketFile {
 
   /** Calls back once when the file is removed or replaced: the sign to leave. Returns how to stop watching. */
   onGone(callback: () => void): () => void {
-    const watcher = watch(dirname(this.path), () => {
+    let stop: () => void;
+    const look = (): void => {
       if (this.isOurs) return;
-      watcher.close();
+      stop();
       callback();
-    });
-    watcher.on('error', () => watcher.close());
-    return () => watcher.close();
+    };
+    const poll = (): void => {
+      const timer = setInterval(look, LOOK_INTERVAL);
+      stop = () => clearInterval(timer);
+    };
+    stop = () => undefined;
+    try {
+      const watcher = watch(dirname(this.path), look);
+      watcher.on('error', () => {
+        watcher.close();
+        poll();
+      });
+      stop = () => watcher.close();
+    } catch {
+      // Every inotify instance the user may have is taken (fs.inotify.max_user_instances).
+      poll();
+    }
+    // It may have gone before anybody watched.
+    setImmediate(look);
+    return () => stop();
   }
 
   remove(): void {
-    if (this.isOurs) unlinkSync(this.path);
+    if (this.isOurs) rmSync(this.path, { force: true });
   }
 }

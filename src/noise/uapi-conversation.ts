@@ -18,6 +18,7 @@ export interface ConversationHandler {
 }
 
 const NEWLINE = 0x0a;
+const EMPTY = new Uint8Array(0);
 
 type Step =
   | { readonly kind: 'operation' }
@@ -36,8 +37,8 @@ function matches(line: Uint8Array, text: string): boolean {
 export class UapiConversation {
   readonly #handler: ConversationHandler;
   #step: Step = { kind: 'operation' };
-  /** The beginning of a line whose end has not arrived. */
-  readonly #rest = new Uint8Array(LINE_LIMIT);
+  /** The beginning of a line whose end has not arrived; nothing is kept for a client that sends whole lines. */
+  #rest = EMPTY;
   #restLength = 0;
 
   constructor(handler: ConversationHandler) {
@@ -56,8 +57,7 @@ export class UapiConversation {
         break;
       }
       if (end < 0) {
-        this.#rest.set(piece, this.#restLength);
-        this.#restLength += piece.length;
+        this.#keep(piece);
         break;
       }
       open = this.#restLength === 0 ? this.#line(piece) : this.#joined(piece);
@@ -71,16 +71,31 @@ export class UapiConversation {
   end(): void {
     if (this.#step.kind === 'set') this.#step.parser.end();
     this.#step = { kind: 'operation' };
-    wipe(this.#rest.subarray(0, this.#restLength));
+    this.#forget();
+  }
+
+  #keep(piece: Uint8Array): void {
+    const length = this.#restLength + piece.length;
+    if (length > this.#rest.length) {
+      const larger = new Uint8Array(Math.min(LINE_LIMIT, 2 * length));
+      larger.set(this.#rest.subarray(0, this.#restLength));
+      wipe(this.#rest);
+      this.#rest = larger;
+    }
+    this.#rest.set(piece, this.#restLength);
+    this.#restLength = length;
+  }
+
+  #forget(): void {
+    wipe(this.#rest);
+    this.#rest = EMPTY;
     this.#restLength = 0;
   }
 
   #joined(piece: Uint8Array): boolean {
-    this.#rest.set(piece, this.#restLength);
-    const line = this.#rest.subarray(0, this.#restLength + piece.length);
-    this.#restLength = 0;
-    const open = this.#line(line);
-    wipe(line);
+    this.#keep(piece);
+    const open = this.#line(this.#rest.subarray(0, this.#restLength));
+    this.#forget();
     return open;
   }
 

@@ -139,6 +139,13 @@ export function adoptTun(fd: number): TunDevice {
   return { fd, name: request.toString('utf8', 0, end), ...switchOffloads(fd) };
 }
 
+/** What the interface is called by now, in whatever namespace it is; undefined when it has been deleted. */
+export function tunName(fd: number): string | undefined {
+  const request = Buffer.alloc(IFREQ_SIZE);
+  if (libc.ioctlBuffer(fd, TUNGETIFF, request) < 0) return undefined;
+  return request.toString('utf8', 0, request.indexOf(0));
+}
+
 /** One ioctl on an interface by name, in the caller's network namespace; undefined when the kernel refuses. */
 function interfaceRequest(request: number, name: string, value?: number): Buffer | undefined {
   const fd = libc.socket(AF_INET, SOCK_DGRAM | libc.O_CLOEXEC, 0);
