@@ -9,7 +9,7 @@ import { closeSync, fstatSync, openSync, statSync, unlinkSync } from 'node:fs';
 import { sys } from '#sys';
 import { LOCK_EX, LOCK_NB, LOCK_SH, WOULD_BLOCK } from '../linux/sys.ts';
 import { CniError } from './cni-error.ts';
-import { errorCode } from './file-error.ts';
+import { errorCode } from './files.ts';
 
 export interface AttachmentLock {
   release(): void;

@@ -26,7 +26,7 @@ import type { Dns, Result, Route } from './result.ts';
 import { configurePod, createVeth, deleteVeth } from './veth.ts';
 
 export function attach(request: Request, config: NetworkConfig, netns: Netns): Result {
-  const records = new RecordStore(config.stateDir, config.name);
+  const records = new RecordStore(config, config.name);
   records.prepare();
   const lock = records.lock(request);
   try {
@@ -103,7 +103,7 @@ function beginning(
     netnsId: netns.id,
     bridge: config.bridge,
     hostVeth,
-    leases: config.ipam === undefined ? '' : `${config.ipam.dataDir}/${config.name}`,
+    leases: config.ipam === undefined ? '' : config.leases,
     addresses: [],
     nat: usesNat(config),
     podName: podName(request.args),

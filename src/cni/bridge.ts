@@ -11,7 +11,7 @@ import { readSysctl, writeSysctl } from '../linux/namespaces.ts';
 import { isNetlinkError, type NetlinkSocket, type Request } from '../linux/netlink.ts';
 import { macAddress, ownMacPrefix } from './attachment-name.ts';
 import { CniError } from './cni-error.ts';
-import { errorCode } from './file-error.ts';
+import { errorCode } from './files.ts';
 import { bounds, formatAddress, type IpPrefix, parsePrefix } from './ipam/ip-address.ts';
 
 export interface BridgeConfig {

@@ -6,7 +6,7 @@
  */
 import { NetlinkError } from '../linux/netlink.ts';
 import { SystemError } from '../linux/sys.ts';
-import { errorCode } from './file-error.ts';
+import { errorCode } from './files.ts';
 
 const numbers = {
   ERR_CNI_VERSION: 1,
@@ -47,8 +47,6 @@ export class CniError extends Error {
   }
 }
 
-const diskFailures = ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'ENOTDIR', 'EISDIR'];
-
 /** Gives any failure a CNI code; what already has one keeps it. */
 export function asCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;
@@ -64,7 +62,8 @@ export function asCniError(error: unknown): CniError {
       },
     );
   if (fromKernel) return new CniError('ERR_CNI_KERNEL', error.message, { cause: error });
-  if (diskFailures.includes(name))
+  // What is neither of the kernel's network nor ours comes from node:fs.
+  if (name.startsWith('E') && 'syscall' in error)
     return new CniError('ERR_CNI_IO', `the attachment's records cannot be kept: ${error.message}`, {
       cause: error,
     });

@@ -6,7 +6,7 @@
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import manifest from '../../package.json' with { type: 'json' };
 import { asCniError, CniError, errorDocument } from './cni-error.ts';
-import { errorCode } from './file-error.ts';
+import { errorCode } from './files.ts';
 import {
   type Environment,
   newestVersion,
@@ -20,6 +20,7 @@ import { add } from './verbs/add.ts';
 import { check } from './verbs/check.ts';
 import { del } from './verbs/del.ts';
 import { gc } from './verbs/gc.ts';
+import { isLoopback, runLoopback } from './verbs/loopback.ts';
 import { status } from './verbs/status.ts';
 
 const about = `CNI kilowire plugin v${manifest.version}: it joins containers to a bridge and gives them addresses; a container runtime calls it with CNI_COMMAND and a network configuration on stdin, see the CNI specification.
@@ -29,6 +30,7 @@ CNI protocol versions supported: ${supportedVersions.join(', ')}
 const longestConfiguration = 16 << 20;
 
 function run(request: Request, env: Environment): string {
+  if (isLoopback(request)) return runLoopback(request);
   switch (request.verb) {
     case 'ADD':
       return add(request, env);
@@ -56,7 +58,7 @@ function main(env: Environment): number {
   try {
     const verb = parseVerb(env);
     if (verb === 'VERSION') {
-      write(1, JSON.stringify({ cniVersion: newestVersion, supportedVersions }));
+      write(1, JSON.stringify({ cniVersion: askedVersion(), supportedVersions }));
       return 0;
     }
     const request = parseRequest(verb, env, () => {
@@ -69,6 +71,11 @@ function main(env: Environment): number {
     write(1, errorDocument(asCniError(error), spokenVersion(stdin)));
     return 1;
   }
+}
+
+/** The answer is in the version asked in, says the specification; nobody has to ask in one, or to write at all. */
+function askedVersion(): string {
+  return fstatSync(0).isCharacterDevice() ? newestVersion : spokenVersion(readStdin());
 }
 
 function readStdin(): string {

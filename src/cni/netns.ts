@@ -5,7 +5,7 @@
  */
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
 import { CniError } from './cni-error.ts';
-import { errorCode } from './file-error.ts';
+import { errorCode } from './files.ts';
 
 export interface Netns {
   readonly fd: number;

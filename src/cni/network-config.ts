@@ -23,12 +23,18 @@ export interface IpamConfig {
   readonly sets: readonly RangeSet[];
   readonly excluded: readonly Excluded[];
   readonly routes: readonly Route[];
-  readonly dataDir: string;
   readonly resolvConf: string;
   readonly requested: readonly IpAddress[];
 }
 
-export interface NetworkConfig {
+/** Where everything about a network is kept. */
+export interface StatePaths {
+  readonly stateDir: string;
+  /** Directory of the network's leases. */
+  readonly leases: string;
+}
+
+export interface NetworkConfig extends StatePaths {
   readonly name: string;
   readonly bridge: string;
   readonly isGateway: boolean;
@@ -46,7 +52,6 @@ export interface NetworkConfig {
   readonly dns: Dns;
   /** MAC address asked for; '' when none was. */
   readonly mac: string;
-  readonly stateDir: string;
   readonly prevResult: JsonObject | undefined;
 }
 
@@ -76,25 +81,19 @@ export function parseNetworkConfig(request: Request, env: Environment): NetworkC
     ipam: parseIpam(request),
     dns: parseDns(config.object('dns')),
     mac: mac(request),
-    stateDir: stateDirOf(config, env),
+    ...parseStatePaths(request, env),
     prevResult: config.has('prevResult') ? config.object('prevResult') : undefined,
   };
-}
-
-export interface StatePaths {
-  readonly stateDir: string;
-  /** Directory of the network's leases. */
-  readonly leases: string;
 }
 
 /** All that DEL needs: a configuration that has since been broken or changed must not keep an attachment alive. */
 export function parseStatePaths({ config, network }: Request, env: Environment): StatePaths {
   const dataDir = config.object('ipam').string('dataDir') || defaultDataDir;
-  return { stateDir: stateDirOf(config, env), leases: `${absolute('ipam.dataDir', dataDir)}/${network}` };
-}
-
-function stateDirOf(config: JsonObject, env: Environment): string {
-  return absolute('stateDir', config.string('stateDir') || env.KILOWIRE_CNI_STATE_DIR || defaultStateDir);
+  const stateDir = config.string('stateDir') || env.KILOWIRE_CNI_STATE_DIR || defaultStateDir;
+  return {
+    stateDir: absolute('stateDir', stateDir),
+    leases: `${absolute('ipam.dataDir', dataDir)}/${network}`,
+  };
 }
 
 /** What this version does not do is said, not skipped: a network that silently lacks what was asked is worse. */
@@ -169,7 +168,6 @@ function parseIpam(request: Request): IpamConfig | undefined {
     sets,
     excluded: parseExcluded(ipam.strings('exclude')),
     routes: parseRoutes(ipam),
-    dataDir: absolute('ipam.dataDir', ipam.string('dataDir') || defaultDataDir),
     resolvConf: ipam.string('resolvConf'),
     requested: requestedAddresses(request),
   };

@@ -15,17 +15,16 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   renameSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { type AttachmentLock, lockAttachment, lockNetwork } from './attachment-lock.ts';
 import { type AttachmentName, fileName, hostVethName } from './attachment-name.ts';
-import { errorCode } from './file-error.ts';
+import { errorCode, makeDirectory, removeFile } from './files.ts';
+import type { StatePaths } from './network-config.ts';
 import type { Result } from './result.ts';
 
 export interface AttachmentRecord extends AttachmentName {
@@ -52,12 +51,14 @@ export class RecordStore {
   readonly directory: string;
   readonly #network: string;
   readonly #networkLock: string;
+  readonly #leases: string;
 
-  constructor(stateDir: string, network: string) {
+  constructor({ stateDir, leases }: StatePaths, network: string) {
     // No network's name begins with a dot.
     this.#networkLock = `${stateDir}/.${network}.lock`;
     this.directory = `${stateDir}/${network}`;
     this.#network = network;
+    this.#leases = leases;
   }
 
   /** False when no record, no draft of one and no call in progress tells of the attachment: nothing to lock then. */
@@ -67,7 +68,7 @@ export class RecordStore {
   }
 
   prepare(): void {
-    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    makeDirectory(this.directory, 0o700);
   }
 
   lock(name: AttachmentName): AttachmentLock {
@@ -112,8 +113,8 @@ export class RecordStore {
   }
 
   remove(name: AttachmentName): void {
-    unlinkIfThere(`${this.#path(name)}.new`);
-    unlinkIfThere(`${this.#path(name)}.json`);
+    removeFile(`${this.#path(name)}.new`);
+    removeFile(`${this.#path(name)}.json`);
   }
 
   /** Every attachment of the network, those included of which only a draft or a lock is left. */
@@ -181,7 +182,7 @@ export class RecordStore {
       netnsId: '',
       bridge: '',
       hostVeth: hostVethName(name),
-      leases: '',
+      leases: this.#leases,
       addresses: [],
       nat: true,
       podName: '',
@@ -214,13 +215,5 @@ function syncDirectory(path: string): void {
     fsyncSync(fd);
   } finally {
     closeSync(fd);
-  }
-}
-
-function unlinkIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
   }
 }

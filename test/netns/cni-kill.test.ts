@@ -18,8 +18,8 @@ describe.skipIf(process.getuid?.() !== 0)('a killed ADD', () => {
   afterAll(() => world.close());
 
   /** Answers whether the process died of it. */
-  const kill = async (pod: string, afterMs: number): Promise<boolean> => {
-    const { process: child, answer } = world.start({ verb: 'ADD', pod });
+  const kill = async (pod: string, afterMs: number, config = world.config()): Promise<boolean> => {
+    const { process: child, answer } = world.start({ verb: 'ADD', pod, config });
     const timer = setTimeout(() => child.kill('SIGKILL'), afterMs);
     const { signal } = await answer;
     clearTimeout(timer);
@@ -40,6 +40,29 @@ describe.skipIf(process.getuid?.() !== 0)('a killed ADD', () => {
       expect(world.podLinks('x'), `trial ${trial}`).toEqual(['lo']);
     }
     expect(killed).toBeGreaterThan(0);
+  });
+
+  test('with masquerading and host ports leaves no table, and no element to the pod beside it', async () => {
+    const portMappings = [
+      { hostPort: 8080, containerPort: 80 },
+      { hostPort: 5353, containerPort: 53, protocol: 'udp' },
+    ];
+    const config = world.config({ ipMasq: true, runtimeConfig: { portMappings } });
+    for (let trial = 0; trial < 25; trial++) {
+      await kill('x', 8 + Math.random() * 14, config);
+      await world.ok({ verb: 'DEL', pod: 'x', netns: '', config });
+      expect(world.leftovers(), `trial ${trial}`).toEqual(nothing);
+    }
+    await world.ok({ verb: 'ADD', pod: 'y', config: world.config({ ipMasq: true }) });
+    for (let trial = 0; trial < 15; trial++) {
+      await kill('x', 8 + Math.random() * 14, config);
+      await world.ok({ verb: 'DEL', pod: 'x', netns: '' });
+      const ruleset = world.onNode('nft', 'list', 'ruleset');
+      expect(ruleset, `trial ${trial}`).not.toContain('8080');
+      expect(ruleset, `trial ${trial}`).toContain('10.42.0.0/24');
+    }
+    await world.ok({ verb: 'DEL', pod: 'y' });
+    expect(world.leftovers()).toEqual(nothing);
   });
 
   test('is cleaned up by the next ADD of the same container, and takes no address of another', async () => {

@@ -9,18 +9,8 @@
  * exactly like O_EXCL, and what appears is whole.
  * @module
  */
-import {
-  closeSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
-import { errorCode } from '../file-error.ts';
+import { closeSync, linkSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { errorCode, makeDirectory, removeFile } from '../files.ts';
 import { type IpAddress, parseAddress } from './ip-address.ts';
 
 export interface Owner {
@@ -41,7 +31,7 @@ export class LeaseStore {
   }
 
   prepare(): void {
-    mkdirSync(this.directory, { recursive: true, mode: 0o755 });
+    makeDirectory(this.directory, 0o755);
     this.#write(this.#draft, leaseText(this.#owner));
   }
 
@@ -58,8 +48,8 @@ export class LeaseStore {
 
   /** After the last `reserve`. */
   discardDraft(): void {
-    unlinkIfThere(this.#draft);
-    unlinkIfThere(`${this.#draft}.last`);
+    removeFile(this.#draft);
+    removeFile(`${this.#draft}.last`);
   }
 
   last(set: number): IpAddress | undefined {
@@ -79,7 +69,7 @@ export class LeaseStore {
 
   /** Removes the lease if it is ours; leaves it when the address meanwhile belongs to another. */
   release(address: string): void {
-    if (this.isOurs(address)) unlinkIfThere(`${this.directory}/${address}`);
+    if (this.isOurs(address)) removeFile(`${this.directory}/${address}`);
   }
 
   isOurs(address: string): boolean {
@@ -131,12 +121,4 @@ export function parseLease(text: string): Owner {
 
 function isSame(lease: Owner, owner: Owner): boolean {
   return lease.containerId === owner.containerId && (lease.ifname === '' || lease.ifname === owner.ifname);
-}
-
-function unlinkIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error;
-  }
 }

@@ -43,7 +43,7 @@ export function check(request: Request, env: Environment): void {
 
 /** Answers the name of the host's interface. An attachment from before this plugin has no record, and may have none. */
 function checkRecord(request: Request, config: NetworkConfig, netns: Netns): string | undefined {
-  const record = new RecordStore(config.stateDir, config.name).read(request);
+  const record = new RecordStore(config, config.name).read(request);
   if (record === undefined) return undefined;
   if (record.state !== 'done')
     throw wrong(`the ADD of ${request.containerId} did not finish; run DEL and ADD again`);
@@ -54,7 +54,7 @@ function checkRecord(request: Request, config: NetworkConfig, netns: Netns): str
 
 function checkLeases(request: Request, config: NetworkConfig, previous: PreviousResult): void {
   if (config.ipam === undefined) return;
-  const store = new LeaseStore(`${config.ipam.dataDir}/${config.name}`, request, '');
+  const store = new LeaseStore(config.leases, request, '');
   for (const { address } of previous.ips) {
     const text = address.split('/')[0] ?? '';
     if (!store.isOurs(text))

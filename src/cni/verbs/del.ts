@@ -16,8 +16,8 @@ import { RecordStore } from '../record.ts';
 import type { Environment, Request } from '../request.ts';
 
 export function del(request: Request, env: Environment): void {
-  const { stateDir, leases } = parseStatePaths(request, env);
-  const records = new RecordStore(stateDir, request.network);
+  const paths = parseStatePaths(request, env);
+  const records = new RecordStore(paths, request.network);
   let known = false;
   if (records.mentions(request)) {
     const lock = records.lock(request);
@@ -32,7 +32,7 @@ export function del(request: Request, env: Environment): void {
   }
   if (known) return;
   deleteForeignLink(request);
-  const store = new LeaseStore(leases, request, '');
+  const store = new LeaseStore(paths.leases, request, '');
   for (const address of store.heldByOwner()) store.release(address);
 }
 

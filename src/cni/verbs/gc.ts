@@ -3,13 +3,12 @@
  * Everything is tried; what failed is told at the end.
  * @module
  */
-import { unlinkSync } from 'node:fs';
 import { openRouteSocket } from '../../linux/rtnetlink.ts';
 import { undo } from '../attachment.ts';
 import { fileName } from '../attachment-name.ts';
 import { withNat } from '../attachment-nat.ts';
 import { CniError } from '../cni-error.ts';
-import { errorCode } from '../file-error.ts';
+import { removeFile } from '../files.ts';
 import { LeaseStore } from '../ipam/lease-store.ts';
 import type { JsonObject } from '../json-object.ts';
 import { parseStatePaths } from '../network-config.ts';
@@ -20,7 +19,7 @@ export function gc(request: Request, env: Environment): void {
   const valid = validAttachments(request.config);
   // No list is not an empty list: cnitool calls so, and everything would be taken for dead.
   if (valid === undefined) return;
-  const { stateDir, leases } = parseStatePaths(request, env);
+  const paths = parseStatePaths(request, env);
   const failures: string[] = [];
   const attempt = (what: string, act: () => void): void => {
     try {
@@ -29,11 +28,11 @@ export function gc(request: Request, env: Environment): void {
       failures.push(`${what}: ${(error as Error).message}`);
     }
   };
-  const records = new RecordStore(stateDir, request.network);
+  const records = new RecordStore(paths, request.network);
   for (const name of records.names()) {
     if (!valid.has(fileName(name))) attempt(fileName(name), () => collect(records, name));
   }
-  attempt('leases', () => collectLeases(leases, valid));
+  attempt('leases', () => collectLeases(paths.leases, valid));
   attempt('host ports', () => withNat(request.network, (table) => table.retain(valid)));
   if (failures.length > 0)
     throw new CniError('ERR_CNI_INTERNAL', `${failures.length} things could not be cleaned up`, {
@@ -65,11 +64,7 @@ function collectLeases(directory: string, valid: ReadonlySet<string>): void {
   for (const address of store.addresses()) {
     const owner = store.ownerOf(address);
     if (owner === undefined || isValid(owner, valid)) continue;
-    try {
-      unlinkSync(`${directory}/${address}`);
-    } catch (error) {
-      if (errorCode(error) !== 'ENOENT') throw error;
-    }
+    removeFile(`${directory}/${address}`);
   }
 }
 

@@ -6,7 +6,7 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { CniError } from '../cni-error.ts';
-import { errorCode } from '../file-error.ts';
+import { errorCode } from '../files.ts';
 import { capacity, describeSet, rangeOf } from '../ipam/address-pool.ts';
 import { parseAddress } from '../ipam/ip-address.ts';
 import { LeaseStore } from '../ipam/lease-store.ts';
@@ -19,8 +19,8 @@ export function status(request: Request, env: Environment): void {
     throw new CniError('ERR_CNI_NOT_AVAILABLE', 'it does not run as root, and cannot make interfaces');
   checkWritable(config.stateDir);
   if (config.ipam === undefined) return;
-  checkWritable(config.ipam.dataDir);
-  checkPool(config.ipam, new LeaseStore(`${config.ipam.dataDir}/${config.name}`, request, '').addresses());
+  checkWritable(config.leases);
+  checkPool(config.ipam, new LeaseStore(config.leases, request, '').addresses());
 }
 
 function checkWritable(path: string): void {

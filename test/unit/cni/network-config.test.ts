@@ -50,7 +50,7 @@ describe('parseNetworkConfig', () => {
       mtu: 1420,
       stateDir: '/var/lib/cni/kilowire',
     });
-    expect(config.ipam?.dataDir).toBe('/var/lib/cni/networks');
+    expect(config.leases).toBe('/var/lib/cni/networks/net');
     expect(config.ipam?.sets).toEqual([
       [
         {
