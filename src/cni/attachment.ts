@@ -6,13 +6,12 @@
  *
  * @module
  */
-import { readFileSync } from 'node:fs';
 import { parseIp } from '../linux/ip-address.ts';
 import { getLink } from '../linux/link.ts';
 import type { NetlinkSocket } from '../linux/netlink.ts';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
 import { type AttachmentName, hostVethName, macAddress } from './attachment-name.ts';
-import { addNat, dropTableIfUnused, removeNat, usesNat } from './attachment-nat.ts';
+import { addNat, usesNat } from './attachment-nat.ts';
 import { ensureBridge, ensureGateways } from './bridge.ts';
 import { CniError } from './cni-error.ts';
 import { type Allocation, allocate } from './ipam/allocator.ts';
@@ -23,11 +22,13 @@ import { type AttachmentRecord, RecordStore } from './record.ts';
 import type { Request } from './request.ts';
 import { readResolvConf } from './resolv-conf.ts';
 import type { Dns, Result, Route } from './result.ts';
-import { configurePod, createVeth, deleteVeth } from './veth.ts';
+import { bootId, reclaimEarlierBoot, undo } from './undo.ts';
+import { configurePod, createVeth } from './veth.ts';
 
 export function attach(request: Request, config: NetworkConfig, netns: Netns): Result {
   const records = new RecordStore(config, config.name);
   records.prepare();
+  reclaimEarlierBoot(records);
   const lock = records.lock(request);
   try {
     const socket = openRouteSocket();
@@ -45,7 +46,7 @@ export function attach(request: Request, config: NetworkConfig, netns: Netns): R
         });
         return result;
       } catch (error) {
-        undo(records, record, () => socket);
+        undo(records, record, socket);
         throw error;
       }
     } finally {
@@ -72,7 +73,7 @@ function clearWay(records: RecordStore, socket: NetlinkSocket, name: AttachmentN
         }; run DEL for it first`,
       },
     );
-  undo(records, record, () => socket);
+  undo(records, record, socket);
 }
 
 /** The name follows from the attachment; only when a stranger has it does another one. */
@@ -202,29 +203,4 @@ function dnsOf(config: NetworkConfig): Dns {
   if (Object.keys(config.dns).length > 0) return config.dns;
   const path = config.ipam?.resolvConf ?? '';
   return path === '' ? {} : readResolvConf(path);
-}
-
-/**
- * Back to nothing: traffic first, then the address (nobody else may have it while we still answer for it),
- * then the record, which has to outlive all it tells of.
- */
-export function undo(records: RecordStore, record: AttachmentRecord, openSocket: () => NetlinkSocket): void {
-  // Links do not survive a reboot; a record that tells nothing of its boot is taken for one of this.
-  if (record.bootId === '' || record.bootId === bootId()) deleteVeth(openSocket(), record.hostVeth);
-  if (record.nat) removeNat(record);
-  if (record.leases !== '') {
-    const leases = new LeaseStore(record.leases, record, record.hostVeth);
-    leases.discardDraft();
-    const held = record.state === 'done' ? record.addresses : leases.heldByOwner();
-    for (const address of held) leases.release(address);
-  }
-  records.remove(record);
-  dropTableIfUnused(records, record.network);
-}
-
-let boot: string | undefined;
-
-export function bootId(): string {
-  boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  return boot;
 }

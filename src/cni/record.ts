@@ -5,6 +5,8 @@
  *     <stateDir>/<network>/<container id>:<interface>.json   the record
  *                                                .new        its next version, being written
  *                                                .lock       held by the process that works on it
+ *     <stateDir>/.<network>.boot                     the boot in which leavings of earlier ones were taken away
+ *                          .lock                     for what the attachments have in common
  *
  * A record is written beside its place, synced, renamed, and the directory synced, so it is there whole or not
  * at all. Should it be unreadable all the same, its name still says whose it is, and everything else follows
@@ -19,6 +21,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { type AttachmentLock, lockAttachment, lockNetwork } from './attachment-lock.ts';
@@ -51,11 +54,13 @@ export class RecordStore {
   readonly directory: string;
   readonly #network: string;
   readonly #networkLock: string;
+  readonly #bootMark: string;
   readonly #leases: string;
 
   constructor({ stateDir, leases }: StatePaths, network: string) {
     // No network's name begins with a dot.
     this.#networkLock = `${stateDir}/.${network}.lock`;
+    this.#bootMark = `${stateDir}/.${network}.boot`;
     this.directory = `${stateDir}/${network}`;
     this.#network = network;
     this.#leases = leases;
@@ -73,6 +78,20 @@ export class RecordStore {
 
   lock(name: AttachmentName): AttachmentLock {
     return lockAttachment(`${this.#path(name)}.lock`);
+  }
+
+  /** The boot in which this network was last cleared of earlier ones; '' before the first time. */
+  bootSeen(): string {
+    try {
+      return readFileSync(this.#bootMark, 'utf8');
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return '';
+      throw error;
+    }
+  }
+
+  markBoot(bootId: string): void {
+    writeFileSync(this.#bootMark, bootId, { mode: 0o600 });
   }
 
   /** For what all attachments of the network have in common. */

@@ -175,6 +175,31 @@ describe.skipIf(process.getuid?.() !== 0).each(programs)('the command, $name', (
     expect(world.leftovers()).toEqual(nothing);
   });
 
+  test('the first ADD after a reboot takes back what nobody will ask to delete any more', async () => {
+    const record = (pod: string) => join(world.directory, `state/kwgnet/${pod}:eth0.json`);
+    for (const pod of ['r1', 'r2', 'r3']) {
+      world.addPod(pod);
+      await world.ok({ verb: 'ADD', pod });
+    }
+    for (const pod of ['r1', 'r2']) {
+      const earlier = JSON.parse(readFileSync(record(pod), 'utf8'));
+      world.onNode('ip', 'link', 'delete', earlier.hostVeth);
+      writeFileSync(
+        record(pod),
+        JSON.stringify({ ...earlier, bootId: '00000000-0000-0000-0000-000000000000' }),
+      );
+    }
+    writeFileSync(join(world.directory, 'state/.kwgnet.boot'), '00000000-0000-0000-0000-000000000000');
+    world.addPod('r4');
+    await world.ok({ verb: 'ADD', pod: 'r4' });
+    expect(world.leftovers().state).toEqual(['r3:eth0.json', 'r4:eth0.json']);
+    expect(world.leftovers().leases).toHaveLength(2);
+    world.run('r3', 'ping', '-c1', '-W2', '10.42.0.1');
+    await world.ok({ verb: 'DEL', pod: 'r3' });
+    await world.ok({ verb: 'DEL', pod: 'r4' });
+    expect(world.leftovers()).toEqual(nothing);
+  });
+
   test('a disk that takes nothing is an I/O error, and nothing was done', async () => {
     world.addPod('full');
     const config = world.config({ stateDir: '/proc/kilowire' });

@@ -1,6 +1,6 @@
 /**
  * Picks an address from each range set of a network and reserves it.
- * Behaviour and texts: containernetworking/plugins, host-local `allocator` (cni.md of the field: requested address,
+ * Behaviour and texts: containernetworking/plugins, host-local `allocator` (requested address,
  * round robin, exhaustion); the reservation itself is the lease store's.
  * @module
  */

@@ -6,30 +6,22 @@
  */
 import { deleteLink, getLink } from '../../linux/link.ts';
 import { openRouteSocketIn } from '../../linux/namespaces.ts';
-import type { NetlinkSocket } from '../../linux/netlink.ts';
-import { openRouteSocket } from '../../linux/rtnetlink.ts';
-import { undo } from '../attachment.ts';
 import { LeaseStore } from '../ipam/lease-store.ts';
 import { findNetns } from '../netns.ts';
 import { parseStatePaths } from '../network-config.ts';
 import { RecordStore } from '../record.ts';
 import type { Environment, Request } from '../request.ts';
+import { reclaim } from '../undo.ts';
 
 export function del(request: Request, env: Environment): void {
   const paths = parseStatePaths(request, env);
   const records = new RecordStore(paths, request.network);
   let known = false;
-  if (records.mentions(request)) {
-    const lock = records.lock(request);
-    try {
-      const record = records.read(request);
+  if (records.mentions(request))
+    reclaim(records, request, (record) => {
       known = record !== undefined;
-      if (record !== undefined) withRouteSocket((socket) => undo(records, record, () => socket));
-      else records.remove(request);
-    } finally {
-      lock.release();
-    }
-  }
+      return true;
+    });
   if (known) return;
   deleteForeignLink(request);
   const store = new LeaseStore(paths.leases, request, '');
@@ -50,14 +42,5 @@ function deleteForeignLink({ netns: path, ifname }: Request): void {
     }
   } finally {
     netns.close();
-  }
-}
-
-function withRouteSocket(use: (socket: NetlinkSocket) => void): void {
-  const socket = openRouteSocket();
-  try {
-    use(socket);
-  } finally {
-    socket.close();
   }
 }

@@ -3,8 +3,6 @@
  * Everything is tried; what failed is told at the end.
  * @module
  */
-import { openRouteSocket } from '../../linux/rtnetlink.ts';
-import { undo } from '../attachment.ts';
 import { fileName } from '../attachment-name.ts';
 import { withNat } from '../attachment-nat.ts';
 import { CniError } from '../cni-error.ts';
@@ -14,6 +12,7 @@ import type { JsonObject } from '../json-object.ts';
 import { parseStatePaths } from '../network-config.ts';
 import { RecordStore } from '../record.ts';
 import type { Environment, Request } from '../request.ts';
+import { reclaim } from '../undo.ts';
 
 export function gc(request: Request, env: Environment): void {
   const valid = validAttachments(request.config);
@@ -30,7 +29,7 @@ export function gc(request: Request, env: Environment): void {
   };
   const records = new RecordStore(paths, request.network);
   for (const name of records.names()) {
-    if (!valid.has(fileName(name))) attempt(fileName(name), () => collect(records, name));
+    if (!valid.has(fileName(name))) attempt(fileName(name), () => reclaim(records, name, () => true));
   }
   attempt('leases', () => collectLeases(paths.leases, valid));
   attempt('host ports', () => withNat(request.network, (table) => table.retain(valid)));
@@ -38,24 +37,6 @@ export function gc(request: Request, env: Environment): void {
     throw new CniError('ERR_CNI_INTERNAL', `${failures.length} things could not be cleaned up`, {
       details: failures.join('\n'),
     });
-}
-
-function collect(records: RecordStore, name: { containerId: string; ifname: string }): void {
-  const lock = records.lock(name);
-  try {
-    const record = records.read(name);
-    if (record === undefined) records.remove(name);
-    else {
-      const socket = openRouteSocket();
-      try {
-        undo(records, record, () => socket);
-      } finally {
-        socket.close();
-      }
-    }
-  } finally {
-    lock.release();
-  }
 }
 
 /** Leases of plugins that were here before, and the empty ones host-local leaves when it is killed. */

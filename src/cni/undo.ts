@@ -1,0 +1,75 @@
+/**
+ * Taking an attachment away, from its record alone: by the ADD that failed, by DEL, by GC, and by the first ADD
+ * after a reboot.
+ * @module
+ */
+import { readFileSync } from 'node:fs';
+import type { NetlinkSocket } from '../linux/netlink.ts';
+import { openRouteSocket } from '../linux/rtnetlink.ts';
+import type { AttachmentName } from './attachment-name.ts';
+import { dropTableIfUnused, removeNat } from './attachment-nat.ts';
+import { LeaseStore } from './ipam/lease-store.ts';
+import type { AttachmentRecord, RecordStore } from './record.ts';
+import { deleteVeth } from './veth.ts';
+
+/**
+ * Back to nothing: traffic first, then the address (nobody else may have it while we still answer for it),
+ * then the record, which has to outlive all it tells of.
+ */
+export function undo(records: RecordStore, record: AttachmentRecord, socket: NetlinkSocket): void {
+  // Links do not survive a reboot; a record that tells nothing of its boot is taken for one of this.
+  if (record.bootId === '' || record.bootId === bootId()) deleteVeth(socket, record.hostVeth);
+  if (record.nat) removeNat(record);
+  if (record.leases !== '') {
+    const leases = new LeaseStore(record.leases, record, record.hostVeth);
+    leases.discardDraft();
+    const held = record.state === 'done' ? record.addresses : leases.heldByOwner();
+    for (const address of held) leases.release(address);
+  }
+  records.remove(record);
+  dropTableIfUnused(records, record.network);
+}
+
+let boot: string | undefined;
+
+export function bootId(): string {
+  boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  return boot;
+}
+
+/** Under its lock, the attachment goes if it is still stale then. */
+export function reclaim(
+  records: RecordStore,
+  name: AttachmentName,
+  isStale: (record: AttachmentRecord | undefined) => boolean,
+): void {
+  const lock = records.lock(name);
+  try {
+    const record = records.read(name);
+    if (!isStale(record)) return;
+    if (record === undefined) records.remove(name);
+    else {
+      const socket = openRouteSocket();
+      try {
+        undo(records, record, socket);
+      } finally {
+        socket.close();
+      }
+    }
+  } finally {
+    lock.release();
+  }
+}
+
+/**
+ * No network namespace survives a reboot, so no address needs to. Done by the first ADD of a network after it,
+ * before that takes its own lock: two of them never wait for each other.
+ */
+export function reclaimEarlierBoot(records: RecordStore): void {
+  if (records.bootSeen() === bootId()) return;
+  // A record that cannot be read tells of no boot, and may be a living pod's.
+  const isStale = (record: AttachmentRecord | undefined): boolean =>
+    record !== undefined && record.bootId !== '' && record.bootId !== bootId();
+  for (const name of records.names()) if (isStale(records.read(name))) reclaim(records, name, isStale);
+  records.markBoot(bootId());
+}
