@@ -15,6 +15,7 @@ import {
   INITIATE_RETRY,
   KEEPALIVE,
   KEYPAIR_GONE,
+  ROAMED,
 } from '../noise/action-queue.ts';
 import { MAX_PEERS } from '../noise/constants.ts';
 import { layOut, Transport } from '../noise/transport.ts';
@@ -198,8 +199,16 @@ class DataPlane {
         case HANDSHAKE_STALE:
           this.#post({ kind: 'handshake-stale', peer: value });
           break;
+        case ROAMED:
+          if (this.#boot.tellRoaming) this.#tellRoaming(value);
+          break;
       }
     }
+  }
+
+  #tellRoaming(peer: number): void {
+    const at = this.#transport.endpointOffset(peer);
+    this.#post({ kind: 'roamed', peer, record: this.#slab.bytes.slice(at, at + ENDPOINT_SIZE) });
   }
 
   #fetchCommands(now: number): void {

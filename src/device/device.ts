@@ -7,7 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BootClock } from '../linux/clock.ts';
 import { MAX_PEERS } from '../noise/constants.ts';
 import type { DeviceStatus, PeerStatus } from '../noise/device-config.ts';
-import type { ConsumeOutcome, DropReason } from '../noise/handshake-outcome.ts';
+import { type ConsumeOutcome, type DropReason, dropReasons } from '../noise/handshake-outcome.ts';
 import { Handshaker } from '../noise/handshaker.ts';
 import { type Endpoint, endpointBytes } from '../noise/ip.ts';
 import { noblePrimitives } from '../noise/noble.ts';
@@ -18,6 +18,7 @@ import { UnderLoad } from '../noise/under-load.ts';
 import { ENDPOINT_SIZE, readEndpoint } from '../tun/endpoint.ts';
 import { DEFAULT_MTU, type TunDevice } from '../tun/tun-device.ts';
 import { DeviceConfiguration } from './device-configuration.ts';
+import { type DeviceEvent, type HandshakeEvent, HandshakeJournal } from './device-event.ts';
 import { DeviceSockets } from './device-sockets.ts';
 import { LinkWatch } from './link-watch.ts';
 import { type Log, peerName } from './log.ts';
@@ -39,6 +40,8 @@ export interface DeviceOptions {
   readonly simd: 128 | 256;
   /** The interface was deleted, or the data plane failed: time to leave. */
   readonly onGone: (error?: Error) => void;
+  /** Handshakes and moves of peers, for whoever runs the device from code. */
+  readonly onEvent?: (event: DeviceEvent) => void;
 }
 
 export class Device {
@@ -52,6 +55,7 @@ export class Device {
   readonly #link: LinkWatch;
   readonly #sockets: DeviceSockets;
   readonly #handshakeDrops = new Map<DropReason, number>();
+  readonly #journal = new HandshakeJournal();
   #isUp = false;
   /** The link is up, whether or not the sockets could be opened. */
   #linkIsUp = false;
@@ -67,8 +71,9 @@ export class Device {
     this.#indices = new RandomIndices(primitives.randomBytes);
     this.handshaker = new Handshaker(primitives, this.#indices);
     const { fd: tunFd, udpOffload } = options.tun;
+    const tellRoaming = options.onEvent !== undefined;
     this.plane = new PlaneClient(
-      { tunFd, udpOffload, crypto: options.crypto, simd: options.simd },
+      { tunFd, udpOffload, crypto: options.crypto, simd: options.simd, tellRoaming },
       (event) => this.#onEvent(event),
       (error) => options.onGone(error),
     );
@@ -176,6 +181,9 @@ export class Device {
       case 'initiate':
         this.#initiate(event.peer);
         break;
+      case 'roamed':
+        this.#tellRoamed(event.peer, event.record);
+        break;
       case 'handshake-stale':
         this.handshaker.clearHandshake(event.peer);
         break;
@@ -202,7 +210,9 @@ export class Device {
     if (outcome.kind !== 'initiation') return;
     this.plane.send({ kind: 'initiation', peer: id, message: outcome.message });
     const peer = this.book.byId(id);
-    if (peer !== undefined) this.log.verbose(`${peerName(peer.publicKey)} - Sending handshake initiation`);
+    if (peer === undefined) return;
+    this.#journal.initiated(peer, this.#clock.now());
+    this.log.verbose(`${peerName(peer.publicKey)} - Sending handshake initiation`);
   }
 
   /** Answers what is in the mailbox, some at a time, so that the control socket stays alive in a flood. */
@@ -240,11 +250,13 @@ export class Device {
         const { session, message } = outcome;
         this.plane.send({ kind: 'response', session, message, source });
         this.#logHandshake(outcome.peer, 'Received handshake initiation');
+        this.#tellAgreed(outcome.peer, 'responder');
         break;
       }
       case 'established':
         this.plane.send({ kind: 'established', session: outcome.session, source });
         this.#logHandshake(outcome.peer, 'Received handshake response');
+        this.#tellAgreed(outcome.peer, 'initiator');
         break;
       case 'cookie-stored':
         this.#logHandshake(outcome.peer, 'Received cookie reply');
@@ -255,6 +267,20 @@ export class Device {
   #logHandshake(id: number, text: string): void {
     const peer = this.book.byId(id);
     if (peer !== undefined) this.log.verbose(`${peerName(peer.publicKey)} - ${text}`);
+  }
+
+  #tellAgreed(id: number, role: HandshakeEvent['role']): void {
+    const peer = this.book.byId(id);
+    if (peer === undefined) return;
+    const event = this.#journal.agreed(peer, role, this.#clock.now());
+    this.#options.onEvent?.(event);
+  }
+
+  #tellRoamed(id: number, record: Uint8Array): void {
+    const peer = this.book.byId(id);
+    const endpoint = endpointOf(record, 0);
+    if (peer === undefined || endpoint === undefined) return;
+    this.#options.onEvent?.({ kind: 'roam', publicKey: Uint8Array.from(peer.publicKey), endpoint });
   }
 
   /* ---- Reading back ---- */
@@ -295,10 +321,13 @@ export class Device {
     };
   }
 
-  /** Why packets and handshake messages were dropped, by reason. */
+  /** How many packets and handshake messages were dropped, by reason: docs/drops.md. */
   async drops(): Promise<Record<string, number>> {
     const { drops } = await this.plane.snapshot();
-    return { ...drops, ...Object.fromEntries(this.#handshakeDrops) };
+    const handshakes = dropReasons.map(
+      (reason) => [`handshake-${reason}`, this.#handshakeDrops.get(reason) ?? 0] as const,
+    );
+    return { ...drops, ...Object.fromEntries(handshakes) };
   }
 
   /** Ends the data plane, wipes keys, closes the sockets. The TUN is the caller's. */

@@ -21,6 +21,7 @@ export interface PlaneOptions {
   readonly udpOffload: boolean;
   readonly crypto: 'wasm' | 'noble';
   readonly simd: 128 | 256;
+  readonly tellRoaming: boolean;
 }
 
 function workerFile(): URL {

@@ -17,6 +17,8 @@ export interface PlaneBoot {
   readonly simd: 128 | 256;
   /** The TUN takes UDP trains (USO). */
   readonly udpOffload: boolean;
+  /** Somebody wants to hear of every move of a peer. */
+  readonly tellRoaming: boolean;
 }
 
 export type PlaneCommand =
@@ -73,6 +75,8 @@ export type PlaneEvent =
   /** A session is gone: its local index may be used again. */
   | { readonly kind: 'index-free'; readonly index: number }
   | { readonly kind: 'link-changed' }
+  /** The peer is elsewhere now: an endpoint record. Only with PlaneBoot.tellRoaming. */
+  | { readonly kind: 'roamed'; readonly peer: number; readonly record: Uint8Array }
   /** A command batch with a `sockets` command was carried out: what was open before may be closed. */
   | { readonly kind: 'sockets-taken' }
   | { readonly kind: 'snapshot'; readonly id: number; readonly snapshot: PlaneSnapshot }

@@ -20,8 +20,10 @@ export const FLUSH_STAGED = 3;
 export const KEYPAIR_GONE = 4;
 /** The peer's key material was wiped: forget a handshake that is under way, too. */
 export const HANDSHAKE_STALE = 5;
+/** The peer was heard from another address than before, and that is its endpoint now. For whoever wants to know. */
+export const ROAMED = 6;
 
-export type ActionKind = 0 | 1 | 2 | 3 | 4 | 5;
+export type ActionKind = 0 | 1 | 2 | 3 | 4 | 5 | 6;
 
 export class ActionQueue {
   /** The action that `next` found. */

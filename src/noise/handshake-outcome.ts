@@ -3,20 +3,26 @@
  * Source: WireGuard paper §5.4; the order of checks is that of kernel receive.c.
  * @module
  */
-import type { HandshakeFault } from './handshake.ts';
 import type { SessionKeys } from './session-keys.ts';
 
-/** Each is a counter of the device. */
-export type DropReason =
-  | HandshakeFault
-  | 'malformed'
-  | 'no-private-key'
-  | 'bad-mac1'
-  | 'rate-limited'
-  | 'replayed-timestamp'
-  | 'flood'
-  | 'unknown-index'
-  | 'bad-cookie';
+/** Each is a counter of the device: docs/drops.md says what they mean. */
+export const dropReasons = [
+  'malformed',
+  'no-private-key',
+  'bad-mac1',
+  'rate-limited',
+  'zero-secret',
+  'bad-static',
+  'unknown-peer',
+  'bad-timestamp',
+  'bad-tag',
+  'replayed-timestamp',
+  'flood',
+  'unknown-index',
+  'bad-cookie',
+] as const;
+
+export type DropReason = (typeof dropReasons)[number];
 
 export type ConsumeOutcome =
   | { readonly kind: 'drop'; readonly reason: DropReason }

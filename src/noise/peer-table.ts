@@ -90,7 +90,7 @@ export class PeerTable {
     this.#memory[at + ENDPOINT_LENGTH] = address.length;
   }
 
-  /** Copies a record; true when it differs from the one before. */
+  /** Copies a record; true when the address differs from the one before, whatever the sticky source does. */
   roam(peer: number, source: Uint8Array, offset: number): boolean {
     const at = this.endpointOffset(peer);
     let changed = false;
@@ -98,7 +98,7 @@ export class PeerTable {
       const byte = source[offset + i] as number;
       if (this.#memory[at + i] === byte) continue;
       this.#memory[at + i] = byte;
-      changed = true;
+      if (i <= ENDPOINT_LENGTH) changed = true;
     }
     return changed;
   }

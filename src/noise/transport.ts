@@ -23,6 +23,7 @@ import {
   INITIATE_RETRY,
   KEEPALIVE,
   KEYPAIR_GONE,
+  ROAMED,
 } from './action-queue.ts';
 import { AllowedIps, NO_PEER } from './allowed-ips.ts';
 import { REKEY_AFTER_TIME, REKEY_ON_RECEIVE_AFTER, REKEY_TIMEOUT } from './constants.ts';
@@ -138,9 +139,9 @@ export class Transport {
     return this.peers.hasEndpoint(peer);
   }
 
-  /** Endpoint by an authenticated packet: copies a record of ENDPOINT_SIZE bytes. True when it differs from before. */
-  roam(peer: number, source: Uint8Array, offset: number): boolean {
-    return this.peers.roam(peer, source, offset);
+  /** Endpoint by an authenticated packet: copies a record of ENDPOINT_SIZE bytes. */
+  roam(peer: number, source: Uint8Array, offset: number): void {
+    if (this.peers.roam(peer, source, offset)) this.actions.push(ROAMED, peer);
   }
 
   /** Forgets the local address to answer from: the system shall choose anew. */

@@ -49,10 +49,13 @@ const MAX_PACKET = 65_535;
 const MAX_STAGED = 1 << 20;
 const ENDPOINT_LENGTH = 28;
 
+/** A WireGuard interface as an object: the caller moves the bytes and tells the time. */
 export class Tunnel {
   /** An initiation then has to prove where it comes from, by a cookie, before it costs us anything. */
   isUnderLoad = false;
+  /** @internal */
   readonly transport: Transport;
+  /** @internal */
   readonly handshaker: Handshaker;
   readonly #output: TunnelOutput;
   readonly #cipher: TransportCipher;
@@ -133,20 +136,29 @@ export class Tunnel {
     return peer;
   }
 
+  /** Wipes the peer's keys and drops what is staged for it; its number may be given to another. */
   removePeer(peer: number): void {
     this.transport.removePeer(peer);
     this.#drain(0);
     this.handshaker.removePeer(peer);
   }
 
+  /** For the next handshake; zeros take it away. */
+  setPresharedKey(peer: number, key: Uint8Array): void {
+    this.handshaker.setPresharedKey(peer, key);
+  }
+
+  /** The peer may use these addresses, and packets to them go to it; another peer that had the range loses it. */
   allow(peer: number, range: Cidr): void {
     this.transport.allowedIps.insert(range.address, range.prefix, peer);
   }
 
+  /** False when the range was not this peer's. */
   disallow(peer: number, range: Cidr): boolean {
     return this.transport.allowedIps.remove(range.address, range.prefix, peer);
   }
 
+  /** Where to send to until the peer is heard from elsewhere. */
   setEndpoint(peer: number, endpoint: Endpoint): void {
     const bytes = new Uint8Array(endpoint.address.length + 2);
     bytes.set(endpoint.address);
@@ -161,6 +173,7 @@ export class Tunnel {
     this.#drain(now);
   }
 
+  /** Nothing is sent or received before. */
   up(now: number): void {
     this.transport.deviceUp(now);
     this.#drain(now);
@@ -176,6 +189,7 @@ export class Tunnel {
     }
   }
 
+  /** Counters and endpoint of one peer, as copies. */
   status(peer: number): TunnelPeerStatus {
     const { transport } = this;
     return {

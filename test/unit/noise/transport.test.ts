@@ -260,8 +260,8 @@ describe('receiving', () => {
     record[8 + 29] = 12;
     record.fill(9, 8 + 32, 8 + 44);
     expect(transport.hasEndpoint(PEER)).toBe(false);
-    expect(transport.roam(PEER, record, 8)).toBe(true);
-    expect(transport.roam(PEER, record, 8)).toBe(false);
+    expect(transport.peers.roam(PEER, record, 8)).toBe(true);
+    expect(transport.peers.roam(PEER, record, 8)).toBe(false);
     expect(transport.hasEndpoint(PEER)).toBe(true);
     const at = transport.endpointOffset(PEER);
     expect(memory.slice(at, at + 64)).toEqual(record.slice(8, 72));
