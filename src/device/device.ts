@@ -9,7 +9,7 @@ import { MAX_PEERS } from '../noise/constants.ts';
 import type { DeviceStatus, PeerStatus } from '../noise/device-config.ts';
 import { type ConsumeOutcome, type DropReason, dropReasons } from '../noise/handshake-outcome.ts';
 import { Handshaker } from '../noise/handshaker.ts';
-import { type Endpoint, endpointBytes } from '../noise/ip.ts';
+import { endpointBytes } from '../noise/ip.ts';
 import { noblePrimitives } from '../noise/noble.ts';
 import type { Primitives } from '../noise/primitives.ts';
 import { RandomIndices } from '../noise/session-keys.ts';
@@ -25,7 +25,7 @@ import { type Log, peerName } from './log.ts';
 import { nativePrimitives, secureRandomBytes } from './native-primitives.ts';
 import { PeerBook } from './peer-book.ts';
 import { MAILBOX_SLOTS, PlaneClient } from './plane-client.ts';
-import type { PlaneEvent } from './plane-protocol.ts';
+import { endpointOf, type PlaneEvent } from './plane-protocol.ts';
 
 /** Handshake messages answered before the event loop gets its turn. */
 const MAIL_PER_TURN = 32;
@@ -341,11 +341,4 @@ export class Device {
     this.#link.close();
     this.#sockets.closeAll();
   }
-}
-
-function endpointOf(table: Uint8Array, offset: number): Endpoint | undefined {
-  const record = readEndpoint(table, offset);
-  if (record === undefined) return undefined;
-  const { address, port, scope } = record;
-  return scope === 0 ? { address, port } : { address, port, zone: String(scope) };
 }

@@ -6,7 +6,9 @@
  * that arrive travel the other way through a Mailbox, which a flood cannot grow.
  * @module
  */
+import type { Endpoint } from '../noise/ip.ts';
 import type { SessionKeys } from '../noise/session-keys.ts';
+import { readEndpoint } from '../tun/endpoint.ts';
 
 export interface PlaneBoot {
   readonly tunFd: number;
@@ -99,4 +101,12 @@ export function packPrefixes(
     packed.set(address, offset + 2);
   });
   return packed;
+}
+
+/** The address in an endpoint record (tun/endpoint.ts), as the configuration has it; undefined when there is none. */
+export function endpointOf(table: Uint8Array, offset: number): Endpoint | undefined {
+  const record = readEndpoint(table, offset);
+  if (record === undefined) return undefined;
+  const { address, port, scope } = record;
+  return scope === 0 ? { address, port } : { address, port, zone: String(scope) };
 }
