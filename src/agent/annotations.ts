@@ -1,0 +1,217 @@
+/**
+ * A Kubernetes Node as the mesh reads it: Kilo's annotations and the location label, one by one, a bad one costing only
+ * itself.
+ * Source: Kilo's annotations (docs/annotations.md) and how its agent translates them.
+ * @module
+ */
+import { type Cidr, formatAddress, formatCidr, network, parseCidr } from '../noise/ip.ts';
+import { isKey } from '../routing/key-text.ts';
+import { formatMeshEndpoint, type Granularity, type MeshEndpoint, type Node } from '../routing/node.ts';
+import { compareText } from '../routing/text-order.ts';
+import { parseIp, parseMeshEndpoint } from './endpoint-text.ts';
+import type { NodeResource } from './kubernetes/resources.ts';
+
+const PREFIX = 'kilo.squat.ai/';
+
+/** Written by the user. */
+export const FORCE_ENDPOINT = `${PREFIX}force-endpoint`;
+export const FORCE_INTERNAL_IP = `${PREFIX}force-internal-ip`;
+export const LEADER = `${PREFIX}leader`;
+export const LOCATION = `${PREFIX}location`;
+export const PERSISTENT_KEEPALIVE = `${PREFIX}persistent-keepalive`;
+export const ALLOWED_LOCATION_IPS = `${PREFIX}allowed-location-ips`;
+/** Written by the agent of the node. */
+export const ENDPOINT = `${PREFIX}endpoint`;
+export const INTERNAL_IP = `${PREFIX}internal-ip`;
+export const KEY = `${PREFIX}key`;
+export const LAST_SEEN = `${PREFIX}last-seen`;
+export const WIREGUARD_IP = `${PREFIX}wireguard-ip`;
+export const DISCOVERED_ENDPOINTS = `${PREFIX}discovered-endpoints`;
+export const GRANULARITY = `${PREFIX}granularity`;
+export const CNI_COMPATIBILITY_IP = `${PREFIX}cni-compatibility-ip`;
+/** The endpoint this program found by itself: one that it may replace when the host's address changes. */
+export const DETECTED_ENDPOINT = 'kilowire.dev/detected-endpoint';
+
+export const DEFAULT_TOPOLOGY_LABEL = 'topology.kubernetes.io/region';
+
+const LONGEST_KEEPALIVE = 0xffff;
+const NO_INTERNAL_IP = ['', '-'];
+
+export interface NodeRecord {
+  readonly node: Node;
+  /** The user says that there is no private address, so none is looked for. */
+  readonly noInternalIP: boolean;
+  /** What was written but could not be read, as sentences. */
+  readonly faults: readonly string[];
+}
+
+export const nodeRecord = (resource: NodeResource, topologyLabel = DEFAULT_TOPOLOGY_LABEL): NodeRecord => {
+  const { name, annotations = {}, labels = {} } = resource.metadata;
+  const reader = new Reader(annotations);
+  const endpoint = reader.endpoint(FORCE_ENDPOINT) ?? reader.endpoint(ENDPOINT);
+  const forced = annotations[FORCE_INTERNAL_IP];
+  const noInternalIP = forced !== undefined && NO_INTERNAL_IP.includes(forced);
+  const internalIP = noInternalIP ? undefined : (reader.cidr(FORCE_INTERNAL_IP) ?? reader.cidr(INTERNAL_IP));
+  const wireguardIP = reader.cidr(WIREGUARD_IP);
+  const cniCompatibilityIP = reader.cidr(CNI_COMPATIBILITY_IP);
+  const granularity = granularityOf(annotations[GRANULARITY]);
+  const node: Node = {
+    name,
+    location: annotations[LOCATION] ?? labels[topologyLabel] ?? '',
+    key: keyOf(annotations[KEY]),
+    ...(endpoint === undefined ? {} : { endpoint }),
+    ...(internalIP === undefined ? {} : { internalIP }),
+    podCIDRs: podCIDRsOf(resource),
+    leader: annotations[LEADER] !== undefined,
+    persistentKeepalive: reader.keepalive(PERSISTENT_KEEPALIVE),
+    ...(wireguardIP === undefined ? {} : { wireguardIP }),
+    allowedLocationIPs: reader.cidrs(ALLOWED_LOCATION_IPS),
+    discoveredEndpoints: reader.discovered(DISCOVERED_ENDPOINTS),
+    lastSeen: secondsOf(annotations[LAST_SEEN]),
+    ...(granularity === undefined ? {} : { granularity }),
+    ...(cniCompatibilityIP === undefined ? {} : { cniCompatibilityIP }),
+  };
+  return { node, noInternalIP, faults: reader.faults };
+};
+
+/** Reads annotations, and remembers those that made no sense. */
+class Reader {
+  readonly faults: string[] = [];
+  readonly #annotations: Readonly<Record<string, string>>;
+
+  constructor(annotations: Readonly<Record<string, string>>) {
+    this.#annotations = annotations;
+  }
+
+  endpoint(name: string): MeshEndpoint | undefined {
+    const text = this.#annotations[name] ?? '';
+    if (text === '') return undefined;
+    return parseMeshEndpoint(text) ?? this.#fault(name, text, 'a host and port');
+  }
+
+  /** Host bits are kept; an address without prefix length is none. */
+  cidr(name: string): Cidr | undefined {
+    const text = this.#annotations[name] ?? '';
+    if (text === '') return undefined;
+    return parseCidr(text) ?? this.#fault(name, text, 'an address with its prefix length');
+  }
+
+  /** Spaces are not taken off: a range with one is none, as for every other agent. */
+  cidrs(name: string): Cidr[] {
+    const text = this.#annotations[name] ?? '';
+    if (text === '') return [];
+    return text.split(',').flatMap((part) => parseCidr(part) ?? this.#fault(name, part, 'a range') ?? []);
+  }
+
+  keepalive(name: string): number {
+    const text = this.#annotations[name];
+    if (text === undefined) return 0;
+    const seconds = /^\+?\d{1,9}$/.test(text) ? Number(text) : -1;
+    if (seconds >= 0 && seconds <= LONGEST_KEEPALIVE) return seconds;
+    this.#fault(name, text, `a number of seconds up to ${LONGEST_KEEPALIVE}`);
+    return 0;
+  }
+
+  discovered(name: string): ReadonlyMap<string, MeshEndpoint> {
+    const text = this.#annotations[name] ?? '';
+    if (text === '') return new Map();
+    const endpoints = parseDiscovered(text);
+    if (endpoints !== null) return endpoints;
+    this.#fault(name, text, 'a JSON object of endpoints');
+    return new Map();
+  }
+
+  #fault(name: string, text: string, wanted: string): undefined {
+    const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text;
+    this.faults.push(`The annotation ${name} is ignored: "${shown}" is not ${wanted}.`);
+    return undefined;
+  }
+}
+
+const parseDiscovered = (text: string): Map<string, MeshEndpoint> | null => {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
+  const endpoints = new Map<string, MeshEndpoint>();
+  for (const [key, value] of Object.entries(parsed as Record<string, unknown>)) {
+    const { IP: ip, Port: port } = (value ?? {}) as { IP?: unknown; Port?: unknown };
+    const address = typeof ip === 'string' ? parseIp(ip) : null;
+    if (address === null || typeof port !== 'number' || !isKey(key)) continue;
+    if (Number.isInteger(port) && port > 0 && port <= 0xffff) endpoints.set(key, { address, port });
+  }
+  return endpoints;
+};
+
+/** As Kilo writes it, keys sorted so that the same endpoints are the same text. */
+export const formatDiscovered = (endpoints: ReadonlyMap<string, MeshEndpoint>): string =>
+  JSON.stringify(
+    Object.fromEntries(
+      [...endpoints]
+        .toSorted(([a], [b]) => compareText(a, b))
+        .flatMap(([key, { address, port }]) =>
+          address === undefined ? [] : [[key, { IP: formatAddress(address), Port: port, Zone: '' }]],
+        ),
+    ),
+  );
+
+const keyOf = (text = ''): string => (isKey(text) ? text : '');
+
+const secondsOf = (text = ''): number => (/^\d{1,15}$/.test(text) ? Number(text) : 0);
+
+const granularityOf = (text: string | undefined): Granularity | undefined =>
+  text === 'location' || text === 'full' || text === 'cross' ? text : undefined;
+
+/** `spec.podCIDR` first: it is the one other agents know. Host bits are cleared. */
+const podCIDRsOf = ({ spec }: NodeResource): Cidr[] => {
+  const texts = new Set([spec?.podCIDR ?? '', ...(spec?.podCIDRs ?? [])]);
+  return [...texts].flatMap((text) => {
+    const cidr = parseCidr(text);
+    return cidr === null ? [] : [network(cidr)];
+  });
+};
+
+/** What an agent says of its own node. */
+export interface OwnRecord {
+  readonly endpoint: MeshEndpoint;
+  readonly detectedEndpoint: MeshEndpoint | null;
+  readonly internalIP: Cidr | null;
+  readonly key: string;
+  readonly lastSeen: number;
+  readonly wireguardIP: Cidr | null;
+  readonly discoveredEndpoints: ReadonlyMap<string, MeshEndpoint>;
+  readonly granularity: Granularity;
+  readonly cniCompatibilityIP: Cidr | null;
+}
+
+export const annotationsOf = (record: OwnRecord): Readonly<Record<string, string>> => ({
+  [ENDPOINT]: formatMeshEndpoint(record.endpoint),
+  [INTERNAL_IP]: optional(record.internalIP),
+  [KEY]: record.key,
+  [LAST_SEEN]: String(record.lastSeen),
+  [WIREGUARD_IP]: optional(record.wireguardIP),
+  [DISCOVERED_ENDPOINTS]: formatDiscovered(record.discoveredEndpoints),
+  [GRANULARITY]: record.granularity,
+  [CNI_COMPATIBILITY_IP]: optional(record.cniCompatibilityIP),
+  ...(record.detectedEndpoint === null
+    ? {}
+    : { [DETECTED_ENDPOINT]: formatMeshEndpoint(record.detectedEndpoint) }),
+});
+
+/** Everything an agent wrote, for its clean-up. */
+export const AGENT_ANNOTATIONS: readonly string[] = [
+  ENDPOINT,
+  INTERNAL_IP,
+  KEY,
+  LAST_SEEN,
+  WIREGUARD_IP,
+  DISCOVERED_ENDPOINTS,
+  GRANULARITY,
+  CNI_COMPATIBILITY_IP,
+  DETECTED_ENDPOINT,
+];
+
+const optional = (cidr: Cidr | null): string => (cidr === null ? '' : formatCidr(cidr));
