@@ -3,8 +3,8 @@
  * in memory. The sources run as they are too (`node src/cli/main.ts`).
  * @module
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import { root } from './tree.ts';
 
@@ -20,7 +20,8 @@ export async function buildBundles(): Promise<void> {
       .map(([name, path]) => [name, join(root, path)] as const)
       .filter(([, path]) => existsSync(path)),
   );
-  await build({
+  const { metafile } = await build({
+    metafile: true,
     entryPoints: present,
     outdir: join(root, 'dist'),
     bundle: true,
@@ -35,4 +36,10 @@ export async function buildBundles(): Promise<void> {
       js: "import { createRequire as kwCreateRequire } from 'node:module'; const require = kwCreateRequire(import.meta.url);",
     },
   });
+  // Chunks are named by their content: those of earlier builds would be packed too.
+  const chunks = join(root, 'dist/chunks');
+  const made = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
+  for (const name of existsSync(chunks) ? readdirSync(chunks) : []) {
+    if (!made.has(name)) rmSync(join(chunks, name));
+  }
 }

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { buildBundles } from './build-bundles.ts';
 import { buildCni } from './build-cni.ts';
 import { buildKernel } from './build-kernel.ts';
+import { buildLibrary } from './build-library.ts';
 import { newest, root } from './tree.ts';
 
 const force = process.argv.includes('--force');
@@ -22,6 +23,11 @@ const steps = [
     product: 'dist/kilowire.js',
     sources: ['src', 'scripts/build-bundles.ts', 'package.json'],
     build: buildBundles,
+  },
+  {
+    product: 'dist/lib/noise.js',
+    sources: ['src', 'scripts/build-library.ts', 'package.json', 'tsconfig.build.json'],
+    build: buildLibrary,
   },
   {
     product: 'dist/kilowire-cni',

@@ -29,6 +29,7 @@ export interface DropEvent {
   readonly count: number;
 }
 
+/** @internal */
 export type DeviceEvent =
   | ({ readonly kind: 'handshake'; readonly replacesSession: boolean } & HandshakeEvent)
   | ({ readonly kind: 'roam' } & RoamEvent);
@@ -39,7 +40,10 @@ interface Times {
   roundTrip: number | undefined;
 }
 
-/** When handshakes were begun and agreed, by peer. Times are monotonic milliseconds. */
+/**
+ * When handshakes were begun and agreed, by peer. Times are monotonic milliseconds.
+ * @internal
+ */
 export class HandshakeJournal {
   readonly #times = new WeakMap<Peer, Times>();
 
