@@ -109,7 +109,7 @@ export class KernelError extends Error {
  * Compiles, links and tests the kernel. The memory is shared, and one kernel alone computes in it: linking it resets
  * everything below `heapBase()`, and the test writes over the first 16 KiB above.
  */
-export function loadKernel(memory: WebAssembly.Memory, options: KernelOptions): Kernel {
+export function loadKernel(memory: WebAssembly.Memory, options: KernelOptions, test = selfTest): Kernel {
   const wasm = readKernel();
   const refused: string[] = [];
   for (const backend of candidates(options, refused)) {
@@ -122,7 +122,7 @@ export function loadKernel(memory: WebAssembly.Memory, options: KernelOptions): 
         'ERR_KERNEL_MEMORY',
         `the memory has ${memory.buffer.byteLength} bytes; the kernel needs ${space + SELF_TEST_BYTES}`,
       );
-    const fault = selfTest(kernel, memory, space);
+    const fault = test(kernel, memory, space);
     if (fault === null) return kernel;
     refused.push(`${backend}: ${fault}`);
   }
