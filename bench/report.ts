@@ -6,6 +6,9 @@ import type { Machine } from './machine.ts';
 import type { Measure } from './measure.ts';
 import { pairwiseRatio, type Summary, summarize } from './statistics.ts';
 
+/** What a row is about. */
+export type Quantity = Pick<Measure, 'id' | 'name' | 'unit' | 'moreIsBetter' | 'floor' | 'aim'>;
+
 export interface Row {
   readonly id: string;
   readonly name: string;
@@ -28,14 +31,14 @@ export interface Result {
   readonly rows: readonly Row[];
 }
 
-function verdict({ moreIsBetter, floor, aim }: Measure, ratio: number): Row['verdict'] {
+function verdict({ moreIsBetter, floor, aim }: Quantity, ratio: number): Row['verdict'] {
   const reaches = (wanted: number): boolean => (moreIsBetter ? ratio >= wanted : ratio <= wanted);
   if (floor === undefined) return '';
   if (aim !== undefined && reaches(aim)) return 'aim';
   return reaches(floor) ? 'floor' : 'short';
 }
 
-export function makeRow(measure: Measure, ours: readonly number[], theirs: readonly number[]): Row {
+export function makeRow(measure: Quantity, ours: readonly number[], theirs: readonly number[]): Row {
   const { id, name, unit, moreIsBetter, floor, aim } = measure;
   const ratio = pairwiseRatio(ours, theirs);
   return {

@@ -1,0 +1,301 @@
+/**
+ * What is measured of a set of plugins. Each measure takes its turn on every set, call by call where calls are single,
+ * so that a machine that drifts does so for all.
+ * @module
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Quantity } from '../report.ts';
+import { median } from '../statistics.ts';
+import { peakMemory } from './memory.ts';
+import { type Kind, type Network, network } from './network.ts';
+import { Node } from './node.ts';
+import type { PluginSet } from './plugins.ts';
+import { add, ask, atOnce, type Cost, del, type Pod } from './runtime.ts';
+
+/** One figure of each set, in their order, by quantity. */
+export type Figures = ReadonlyMap<Quantity, readonly number[]>;
+
+export interface Measure {
+  readonly id: string;
+  readonly quantities: readonly Quantity[];
+  /** `count`: how many calls a figure is the median of. */
+  run(sets: readonly PluginSet[], count: number): Figures;
+}
+
+const hasFlannel = (sets: readonly PluginSet[]): boolean =>
+  sets.every(({ family, directory }) => family === 'kilowire' || readdirSync(directory).includes('flannel'));
+
+function quantity(id: string, name: string, unit: string, floor?: number, aim?: number): Quantity {
+  return {
+    ...{ id, name, unit, moreIsBetter: false },
+    ...(floor === undefined ? {} : { floor }),
+    ...(aim === undefined ? {} : { aim }),
+  };
+}
+
+/** A fresh node for each set, removed afterwards with all state. */
+function onNodes<T>(sets: readonly PluginSet[], use: (nodes: readonly Node[]) => T): T {
+  const nodes = sets.map((set, index) => new Node(set, `kwm-${process.pid}-${index}`));
+  try {
+    return use(nodes);
+  } finally {
+    for (const node of nodes) node.remove();
+  }
+}
+
+/** A network of its own name for each set: the same folder of leases would be shared. */
+function networks(nodes: readonly Node[], kind: Kind): Network[] {
+  const flannel = hasFlannel(nodes.map(({ plugins }) => plugins));
+  return nodes.map(({ plugins }, index) => ({
+    ...network(plugins, kind, '10.77.0.0/16', flannel),
+    name: `lab${index}`,
+  }));
+}
+
+function sequential(
+  id: string,
+  kind: Kind,
+  adding: Quantity,
+  deleting: Quantity,
+  prepare: (nodes: readonly Node[], networks: readonly Network[]) => void = () => {},
+): Measure {
+  return {
+    id,
+    quantities: [adding, deleting],
+    run: (sets, count) =>
+      onNodes(sets, (nodes) => {
+        const nets = networks(nodes, kind);
+        const podOf = (index: number, number: number): Pod => ({
+          name: `p${number}`,
+          node: nodes[index] as Node,
+          network: nets[index] as Network,
+          ...(kind === 'host port' ? { hostPort: 20_000 + number } : {}),
+        });
+        const subnet = '10.77.0.1/16';
+        mkdirSync('/run/flannel', { recursive: true });
+        const subnetFile = { NETWORK: '10.77.0.0/16', SUBNET: subnet, MTU: '1450', IPMASQ: 'true' };
+        writeFileSync(
+          '/run/flannel/subnet.env',
+          Object.entries(subnetFile)
+            .map(([key, value]) => `FLANNEL_${key}=${value}\n`)
+            .join(''),
+        );
+        // Warms the page cache, makes the bridge.
+        for (const index of nodes.keys()) del(podOf(index, 9999), add(podOf(index, 9999)).result);
+        prepare(nodes, nets);
+        const adds = nodes.map((): number[] => []);
+        const dels = nodes.map((): number[] => []);
+        const results = nodes.map((): unknown[] => []);
+        const turns = (number: number): number[] =>
+          [...nodes.keys()].map((index) => (index + number) % nodes.length);
+        for (let number = 0; number < count; number += 1) {
+          for (const index of turns(number)) {
+            const { milliseconds, result } = add(podOf(index, number));
+            adds[index]?.push(milliseconds);
+            results[index]?.push(result);
+          }
+        }
+        for (let number = 0; number < count; number += 1) {
+          for (const index of turns(number))
+            dels[index]?.push(del(podOf(index, number), results[index]?.[number]).milliseconds);
+        }
+        return new Map([
+          [adding, adds.map(median)],
+          [deleting, dels.map(median)],
+        ]);
+      }),
+  };
+}
+
+function parallel(id: string, kind: Kind, adding: Quantity, cpu?: Quantity): Measure {
+  const pods = 100;
+  return {
+    id,
+    quantities: [adding, ...(cpu === undefined ? [] : [cpu])],
+    run: (sets) =>
+      onNodes(sets, (nodes) => {
+        const nets = networks(nodes, kind);
+        const costs = nodes.map((node, index): { added: Cost; deleted: Cost } => {
+          const all = Array.from({ length: pods }, (_, number) => ({
+            name: `p${number}`,
+            node,
+            network: nets[index] as Network,
+          }));
+          const [warm] = all;
+          if (warm !== undefined) del(warm, add(warm).result);
+          const added = atOnce('ADD', all);
+          expectDistinct(added.results);
+          const deleted = atOnce('DEL', all, added.results);
+          return { added, deleted };
+        });
+        const figures = new Map([[adding, costs.map(({ added }) => added.milliseconds)]]);
+        if (cpu !== undefined)
+          figures.set(
+            cpu,
+            costs.map(({ added, deleted }) => added.cpuSeconds + deleted.cpuSeconds),
+          );
+        return figures;
+      }),
+  };
+}
+
+function expectDistinct(results: readonly unknown[]): void {
+  const addresses = results.map((result) => (result as { ips: { address: string }[] }).ips[0]?.address);
+  if (new Set(addresses).size !== results.length) throw new Error('an address was handed out twice');
+}
+
+/** As many pods as a node may have had: a lease of each, and the record of each of ours. */
+function holdLeases(nodes: readonly Node[], nets: readonly Network[]): void {
+  const many = 20_000;
+  nodes.forEach((node, index) => {
+    const net = nets[index] as Network;
+    const leases = `/var/lib/cni/networks/${net.name}`;
+    const pod = { name: 'model', node, network: net };
+    const { result } = add(pod);
+    const state = `/var/lib/cni/kilowire/${net.name}`;
+    const record =
+      node.plugins.family === 'kilowire'
+        ? readdirSync(state).find((file) => file.endsWith('.json'))
+        : undefined;
+    const text = record === undefined ? '' : readFileSync(`${state}/${record}`, 'utf8');
+    for (let number = 0; number < many; number += 1) {
+      const id = `held${number}`.padEnd(64, 'f');
+      const address = `10.77.${100 + (number >> 8)}.${number & 0xff}`;
+      writeFileSync(`${leases}/${address}`, `${id}\r\neth0`);
+      if (record !== undefined) writeFileSync(`${state}/${id}:eth0.json`, text.replaceAll(/modelf+/g, id));
+    }
+    del(pod, result);
+  });
+}
+
+const versionTime = quantity('version', 'VERSION', 'ms');
+const version: Measure = {
+  id: 'version',
+  quantities: [versionTime],
+  run: (sets, count) =>
+    onNodes(sets, (nodes) => {
+      const times = nodes.map((): number[] => []);
+      const type = ({ plugins }: Node): string => (plugins.family === 'kilowire' ? 'kilowire' : 'bridge');
+      for (const node of nodes) ask(node, 'VERSION', type(node));
+      for (let number = 0; number < count; number += 1) {
+        nodes.forEach((node, index) => {
+          times[index]?.push(ask(node, 'VERSION', type(node)).milliseconds);
+        });
+      }
+      return new Map([[versionTime, times.map(median)]]);
+    }),
+};
+
+const memory = quantity('memory', 'peak memory of 50 ADDs at once', 'MiB');
+const peak: Measure = {
+  id: 'memory',
+  quantities: [memory],
+  run: (sets) =>
+    onNodes(sets, (nodes) => {
+      const nets = networks(nodes, 'plain');
+      const peaks = nodes.map((node, index) => {
+        const pods = Array.from({ length: 50 }, (_, number) => ({
+          name: `p${number}`,
+          node,
+          network: nets[index] as Network,
+        }));
+        let results: readonly unknown[] = [];
+        atOnce('DEL', pods, atOnce('ADD', pods).results);
+        const most = peakMemory(() => {
+          results = atOnce('ADD', pods).results;
+        });
+        atOnce('DEL', pods, results);
+        return most;
+      });
+      return new Map([[memory, peaks]]);
+    }),
+};
+
+const children = quantity('children', 'child processes of one ADD', '');
+/** execve(2) calls that strace sees, but for the plugin's own. */
+const processes: Measure = {
+  id: 'children',
+  quantities: [children],
+  run: (sets) =>
+    onNodes(sets, (nodes) => {
+      const nets = networks(nodes, 'plain');
+      const counts = nodes.map((node, index) => {
+        const folder = mkdtempSync(join(tmpdir(), 'kwm-strace-'));
+        const [entry] = (nets[index] as Network).chain;
+        const type = entry?.type ?? '';
+        node.enter();
+        const { status, stdout } = spawnSync(
+          'strace',
+          ['-f', '-qq', '-e', 'trace=execve', '-o', `${folder}/log`, join(node.plugins.directory, type)],
+          {
+            input: JSON.stringify({ cniVersion: '1.0.0', name: nets[index]?.name, ...entry }),
+            encoding: 'utf8',
+            env: {
+              PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+              CNI_COMMAND: 'ADD',
+              CNI_CONTAINERID: 'traced',
+              CNI_NETNS: node.pod('traced'),
+              CNI_IFNAME: 'eth0',
+              CNI_PATH: node.plugins.directory,
+            },
+          },
+        );
+        if (status !== 0) throw new Error(`under strace: ${stdout}`);
+        const calls = readFileSync(`${folder}/log`, 'utf8').match(/execve\(.*= 0$/gm) ?? [];
+        rmSync(folder, { recursive: true });
+        return calls.length - 1;
+      });
+      return new Map([[children, counts]]);
+    }),
+};
+
+export const catalogue: readonly Measure[] = [
+  version,
+  sequential(
+    'plain',
+    'plain',
+    quantity('add', 'ADD, no masquerade', 'ms', 1.15, 1),
+    quantity('del', 'DEL, no masquerade', 'ms', 0.6, 0.3),
+  ),
+  sequential(
+    'masquerade',
+    'masquerade',
+    quantity('add-masq', 'ADD with masquerade', 'ms', 0.5, 0.35),
+    quantity('del-masq', 'DEL with masquerade', 'ms', 0.3, 0.15),
+  ),
+  sequential(
+    'port',
+    'host port',
+    quantity('add-port', 'ADD with masquerade and a host port', 'ms', 0.3, 0.2),
+    quantity('del-port', 'DEL with masquerade and a host port', 'ms', 0.3, 0.15),
+  ),
+  sequential(
+    'k3s',
+    'k3s',
+    quantity('add-k3s', 'a whole pod as in k3s: ADD', 'ms', 0.5, 0.35),
+    quantity('del-k3s', 'a whole pod as in k3s: DEL', 'ms'),
+  ),
+  parallel(
+    'parallel',
+    'plain',
+    quantity('add-100', '100 ADDs at once, no masquerade', 'ms', 1, 0.7),
+    quantity('cpu', 'CPU of 100 pods, ADD and DEL', 's', 1.2, 1),
+  ),
+  parallel(
+    'parallel-masquerade',
+    'masquerade',
+    quantity('add-100-masq', '100 ADDs at once, masquerade', 'ms', 0.3, 0.2),
+  ),
+  sequential(
+    'leases',
+    'plain',
+    quantity('add-20k', 'ADD with 20,000 leases held', 'ms', 0.1),
+    quantity('del-20k', 'DEL with 20,000 leases held', 'ms'),
+    holdLeases,
+  ),
+  peak,
+  processes,
+];
