@@ -12,11 +12,13 @@
  */
 import type { Kernel } from '../aead/kernel.ts';
 import * as libc from '../linux/libc.ts';
-import { NONE, type Transport } from '../noise/transport.ts';
+import { outerEcn } from '../noise/ecn.ts';
+import { MALFORMED, NONE, type Transport } from '../noise/transport.ts';
 import { ENDPOINT_LENGTH, ENDPOINT_SIZE, ENDPOINT_SOURCE_LENGTH } from '../tun/endpoint.ts';
 import type { Slab } from '../tun/slab.ts';
-import { UdpSender } from '../tun/udp-port.ts';
+import { isSourceFault, UdpSender } from '../tun/udp-port.ts';
 import { Drop } from './drops.ts';
+import { Unreachable } from './unreachable.ts';
 
 const VIRTIO_HEADER = 10;
 /** Header and a packet of 64 KiB. */
@@ -26,6 +28,8 @@ const MAX_RUN = 65_507;
 /** An IP packet of 64 KiB, sealed. */
 const RUN_SIZE = 65_536 + 64;
 const KEEPALIVE_SIZE = 32;
+/** AF41, without ECN: the kernel's HANDSHAKE_DSCP. */
+const HANDSHAKE_CLASS = 0x88;
 const TWO_32 = 0x1_0000_0000;
 /** How long sends to a peer are not merged after the kernel called a merged one too long for the path, in ms. */
 const PATH_MTU_MEMORY = 600_000;
@@ -55,10 +59,10 @@ export class Egress {
   readonly #drops: Float64Array;
   readonly #tunFd: number;
   readonly #sender: UdpSender;
+  readonly #unreachable: Unreachable;
   readonly #read: number;
   readonly #run: number;
   readonly #plan: number;
-  readonly #poll: number;
   #runPeer = -1;
   #runSlot = NONE;
   #runBytes = 0;
@@ -84,9 +88,9 @@ export class Egress {
     this.#drops = drops;
     this.#tunFd = tunFd;
     this.#sender = new UdpSender(slab);
+    this.#unreachable = new Unreachable(slab, tunFd);
     this.#read = slab.take(TUN_READ_SIZE);
     this.#run = slab.take(RUN_SIZE);
-    this.#poll = slab.take(8);
     this.#plan = kernel.planAddress() >> 2;
     this.#unmergedUntil = new Float64Array(maxPeers);
     this.#unmergedWire = new Int32Array(maxPeers);
@@ -115,11 +119,13 @@ export class Egress {
     const transport = this.#transport;
     const peer = transport.routeOut(this.#slab.bytes, ip, length - VIRTIO_HEADER);
     if (peer < 0) {
-      this.#count(peer === -1 ? Drop['malformed-packet'] : Drop['no-peer']);
+      this.#count(peer === MALFORMED ? Drop['malformed-packet'] : Drop['no-peer']);
+      if (peer !== MALFORMED) this.#unreachable.answer(ip, length - VIRTIO_HEADER, now);
       return;
     }
     if (!transport.hasEndpoint(peer)) {
       this.#count(Drop['no-endpoint']);
+      this.#unreachable.answer(ip, length - VIRTIO_HEADER, now);
       return;
     }
     const slot = transport.usableKeypair(peer, now);
@@ -146,6 +152,7 @@ export class Egress {
     }
     const counter = this.#transport.reserve(slot, count);
     if (counter < 0) return false;
+    this.#markRun(outerEcn(this.#slab.bytes, this.#read + VIRTIO_HEADER), now);
     const { keypairs } = this.#transport;
     const key = keypairs.sendKey(slot);
     const receiver = keypairs.remoteIndexOf[slot] as number;
@@ -170,6 +177,13 @@ export class Egress {
     }
     this.#runHasData = true;
     return true;
+  }
+
+  /** What is sent from here on has this traffic class. */
+  #markRun(trafficClass: number, now: number): void {
+    if (this.#sender.trafficClass === trafficClass) return;
+    this.flush(now);
+    this.#sender.trafficClass = trafficClass;
   }
 
   /**
@@ -252,7 +266,7 @@ export class Egress {
       if (errno === libc.Errno.EAGAIN || errno === libc.Errno.ENOBUFS) {
         if (!waited) {
           waited = true;
-          this.#waitForRoom(fd);
+          this.#sender.waitForRoom(fd, SEND_WAIT);
           continue;
         }
         this.#count(Drop['send-buffer-full']);
@@ -268,13 +282,6 @@ export class Egress {
         this.#count(errno === libc.Errno.EMSGSIZE ? Drop['send-too-long'] : Drop['send-failed']);
       return errno;
     }
-  }
-
-  #waitForRoom(fd: number): void {
-    const { words, address } = this.#slab;
-    words[this.#poll >> 2] = fd;
-    words[(this.#poll + 4) >> 2] = libc.POLLOUT;
-    libc.poll(address + this.#poll, 1, SEND_WAIT);
   }
 
   /** Sends what was staged for the peer, as far as its key allows. */
@@ -303,6 +310,7 @@ export class Egress {
       return;
     }
     this.flush(now);
+    this.#markRun(0, now);
     this.#prepare(peer, slot, KEEPALIVE_SIZE, true, now);
     this.#runBytes = this.#kernel.sealEmpty(
       transport.keypairs.sendKey(slot),
@@ -319,6 +327,7 @@ export class Egress {
   sendHandshake(peer: number, message: Uint8Array, now: number): number {
     this.flush(now);
     if (!this.#transport.hasEndpoint(peer)) return 0;
+    this.#markRun(HANDSHAKE_CLASS, now);
     this.#slab.bytes.set(message, this.#run);
     return this.#sendToPeer(peer, this.#run, message.length, message.length, now);
   }
@@ -326,6 +335,7 @@ export class Egress {
   /** Sends a message to an endpoint record that is nobody's. */
   sendReply(record: Uint8Array, message: Uint8Array, now: number): void {
     this.flush(now);
+    this.#markRun(0, now);
     this.#slab.bytes.set(record, this.#sender.endpoint);
     this.#slab.bytes.set(message, this.#run);
     this.#send(-1, this.#run, message.length, message.length);
@@ -334,15 +344,4 @@ export class Egress {
   #count(drop: number): void {
     this.#drops[drop] = (this.#drops[drop] as number) + 1;
   }
-}
-
-/** errno values that a source address or interface which no longer exists gives (measured on Linux 6.18). */
-function isSourceFault(errno: number): boolean {
-  return (
-    errno === libc.Errno.EINVAL ||
-    errno === libc.Errno.ENETUNREACH ||
-    errno === libc.Errno.ENODEV ||
-    errno === libc.Errno.EADDRNOTAVAIL ||
-    errno === libc.Errno.EHOSTUNREACH
-  );
 }

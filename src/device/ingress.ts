@@ -9,6 +9,7 @@
 import type { Kernel } from '../aead/kernel.ts';
 import { DROP_LONG, GRO_EVEN, GRO_FULL, GRO_OFF, GRO_UDP } from '../aead/packet-drops.ts';
 import * as libc from '../linux/libc.ts';
+import { markCongestion } from '../noise/ecn.ts';
 import { CONFIRMED, MALFORMED, NONE, REPLAYED, type Transport } from '../noise/transport.ts';
 import type { Mailbox } from '../tun/mailbox.ts';
 import type { Slab } from '../tun/slab.ts';
@@ -166,6 +167,7 @@ export class Ingress {
       this.#count(total === MALFORMED ? Drop['inner-malformed'] : Drop['inner-source']);
       return;
     }
+    if (this.#receiver.congested) markCongestion(bytes, packet);
     const added = this.#kernel.groAdd(packet, total);
     if (added === 0) return;
     if (added === GRO_FULL) {

@@ -25,8 +25,10 @@ const CMSG_HEADER = 16;
 const SOL_IP = 0;
 const SOL_UDP = 17;
 const SOL_IPV6 = 41;
+const IP_TOS = 1;
 const IP_PKTINFO = 8;
 const IPV6_PKTINFO = 50;
+const IPV6_TCLASS = 67;
 const UDP_SEGMENT = 103;
 const UDP_GRO = 104;
 const MSG_TRUNC = 0x20;
@@ -46,6 +48,8 @@ export class UdpReceiver {
   readonly source: number;
   /** Bytes of each datagram but the last one. */
   segment = 0;
+  /** The network says it is congested (RFC 3168: CE), of all the datagrams. */
+  congested = false;
   /** The datagram was longer than the buffer and is not whole. */
   truncated = false;
   readonly #slab: Slab;
@@ -87,6 +91,7 @@ export class UdpReceiver {
     const source = this.source;
     bytes[source + ENDPOINT_LENGTH] = bytes[source] === AF_INET6 ? 28 : 16;
     bytes[source + ENDPOINT_SOURCE_LENGTH] = 0;
+    this.congested = false;
     let at = this.#control;
     const end = at + total;
     while (at + CMSG_HEADER <= end) {
@@ -104,6 +109,9 @@ export class UdpReceiver {
       } else if (level === SOL_IPV6 && type === IPV6_PKTINFO) {
         bytes.copyWithin(source + ENDPOINT_SOURCE, data, data + IN6_PKTINFO_SIZE);
         bytes[source + ENDPOINT_SOURCE_LENGTH] = IN6_PKTINFO_SIZE;
+      } else if ((level === SOL_IP && type === IP_TOS) || (level === SOL_IPV6 && type === IPV6_TCLASS)) {
+        // One byte of IPv4, an int of IPv6: the low byte first.
+        this.congested = ((bytes[data] as number) & 3) === 3;
       }
       at += align8(length);
     }
@@ -114,10 +122,13 @@ export class UdpReceiver {
 export class UdpSender {
   /** Offset of the endpoint record the next sends go to: copy it there. */
   readonly endpoint: number;
+  /** DSCP and ECN of what is sent. */
+  trafficClass = 0;
   readonly #slab: Slab;
   readonly #header: number;
   readonly #vector: number;
   readonly #control: number;
+  readonly #poll: number;
 
   constructor(slab: Slab) {
     this.#slab = slab;
@@ -125,6 +136,7 @@ export class UdpSender {
     this.#header = slab.take(MSGHDR_SIZE);
     this.#vector = slab.take(16);
     this.#control = slab.take(CONTROL_SIZE);
+    this.#poll = slab.take(8);
     const { view, address } = slab;
     view.setBigUint64(this.#header, BigInt(address + this.endpoint), true);
     view.setBigUint64(this.#header + 16, BigInt(address + this.#vector), true);
@@ -155,6 +167,15 @@ export class UdpSender {
       bytes.copyWithin(at + CMSG_HEADER, source, source + sourceLength);
       at += align8(CMSG_HEADER + sourceLength);
     }
+    if (this.trafficClass !== 0) {
+      const isV4 = bytes[endpoint + ENDPOINT_LENGTH] !== 28;
+      words[at >> 2] = CMSG_HEADER + 4;
+      words[(at + 4) >> 2] = 0;
+      words[(at + 8) >> 2] = isV4 ? SOL_IP : SOL_IPV6;
+      words[(at + 12) >> 2] = isV4 ? IP_TOS : IPV6_TCLASS;
+      words[(at + 16) >> 2] = this.trafficClass;
+      at += CMSG_HEADER + 8;
+    }
     if (length > segment) {
       words[at >> 2] = CMSG_HEADER + 2;
       words[(at + 4) >> 2] = 0;
@@ -166,10 +187,29 @@ export class UdpSender {
     words[(header + MSG_CONTROL_LENGTH) >> 2] = at - this.#control;
     return libc.sendmsg(fd, address + header, 0) < 0 ? libc.errno() : 0;
   }
+
+  /** Sleeps until the socket takes more, or `timeout` ms have passed. */
+  waitForRoom(fd: number, timeout: number): void {
+    const { words, address } = this.#slab;
+    words[this.#poll >> 2] = fd;
+    words[(this.#poll + 4) >> 2] = libc.POLLOUT;
+    libc.poll(address + this.#poll, 1, timeout);
+  }
 }
 
 /** Stores a 64-bit pointer as two words; pointers are below 2^48, so a double holds them. */
 function writePointer(words: Int32Array, index: number, pointer: number): void {
   words[index] = pointer | 0;
   words[index + 1] = Math.floor(pointer / 0x1_0000_0000);
+}
+
+/** errno values that a source address or interface which no longer exists gives (measured on Linux 6.18). */
+export function isSourceFault(errno: number): boolean {
+  return (
+    errno === libc.Errno.EINVAL ||
+    errno === libc.Errno.ENETUNREACH ||
+    errno === libc.Errno.ENODEV ||
+    errno === libc.Errno.EADDRNOTAVAIL ||
+    errno === libc.Errno.EHOSTUNREACH
+  );
 }

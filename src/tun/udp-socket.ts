@@ -14,6 +14,7 @@ const SOL_SOCKET = 1;
 const SOL_UDP = 17;
 const SOL_IPV6 = 41;
 const IP_PKTINFO = 8;
+const IP_RECVTOS = 13;
 const SO_SNDBUF = 7;
 const SO_RCVBUF = 8;
 const SO_SNDBUFFORCE = 32;
@@ -21,6 +22,7 @@ const SO_RCVBUFFORCE = 33;
 const SO_MARK = 36;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
+const IPV6_RECVTCLASS = 66;
 const UDP_SEGMENT = 103;
 const UDP_GRO = 104;
 
@@ -69,10 +71,13 @@ interface Opened {
 function openOne(family: number, port: number): Opened {
   const fd = libc.socket(family, SOCK_DGRAM | libc.O_NONBLOCK | libc.O_CLOEXEC, 0);
   if (fd < 0) return { fd: -1, errno: libc.errno() };
-  if (family === AF_INET) setOption(fd, SOL_IP, IP_PKTINFO, 1);
-  else {
+  if (family === AF_INET) {
+    setOption(fd, SOL_IP, IP_PKTINFO, 1);
+    setOption(fd, SOL_IP, IP_RECVTOS, 1);
+  } else {
     setOption(fd, SOL_IPV6, IPV6_V6ONLY, 1);
     setOption(fd, SOL_IPV6, IPV6_RECVPKTINFO, 1);
+    setOption(fd, SOL_IPV6, IPV6_RECVTCLASS, 1);
   }
   // The plain option first: it is capped by rmem_max, but works without NET_ADMIN.
   setOption(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER);
