@@ -6,7 +6,8 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { nativePrimitives } from '../../../src/device/native-primitives.ts';
+import { nativePrimitives, objectPrimitives } from '../../../src/device/native-primitives.ts';
+import { opensslPrimitives } from '../../../src/device/openssl-primitives.ts';
 import { kdf1, kdf2, kdf3 } from '../../../src/noise/kdf.ts';
 import { noblePrimitives } from '../../../src/noise/noble.ts';
 import { clampPrivateKey, isZero } from '../../../src/noise/primitives.ts';
@@ -171,6 +172,8 @@ describe('native and noble primitives', () => {
       fc.property(bytes(0, 80), bytes(0, 300), bytes(0, 70), (key, a, b) => {
         expect(hex(native.hash(a, b))).toBe(hex(noble.hash(a, b)));
         expect(hex(native.hmac(key, a, b))).toBe(hex(noble.hmac(key, a, b)));
+        expect(hex(objectPrimitives.hash(a, b))).toBe(hex(noble.hash(a, b)));
+        expect(hex(objectPrimitives.hmac(key, a, b))).toBe(hex(noble.hmac(key, a, b)));
       }),
     );
   });
@@ -201,9 +204,33 @@ describe('native and noble primitives', () => {
       fc.property(bytes(32), bytes(32), (scalar, point) => {
         expect(native.publicKey(scalar)).toEqual(noble.publicKey(scalar));
         expect(native.dh(scalar, point)).toEqual(noble.dh(scalar, point));
+        expect(objectPrimitives.publicKey(scalar)).toEqual(noble.publicKey(scalar));
+        expect(objectPrimitives.dh(scalar, point)).toEqual(noble.dh(scalar, point));
       }),
       { numRuns: 40 },
     );
+  });
+
+  it('find what they want in the OpenSSL of the Node that the project ships with', () => {
+    const direct = opensslPrimitives(objectPrimitives);
+    expect(direct).toBeDefined();
+    for (const key of LOW_ORDER_KEYS) {
+      expect(direct?.dh(upTo(32), base64(key))).toBeNull();
+      expect(objectPrimitives.dh(upTo(32), base64(key))).toBeNull();
+    }
+  });
+
+  it('hash what is longer than the scratch, and take keys longer than a block', () => {
+    const long = new Uint8Array(5000).fill(7);
+    for (const length of [3900, 3999, 4000, 4001, 4063, 4064, 4065, 5000]) {
+      const part = long.subarray(0, length);
+      expect(hex(native.hash(part))).toBe(hex(noble.hash(part)));
+      expect(hex(native.hmac(upTo(32), part))).toBe(hex(noble.hmac(upTo(32), part)));
+    }
+    for (const length of [63, 64, 65, 200]) {
+      expect(hex(native.hmac(upTo(length), long))).toBe(hex(noble.hmac(upTo(length), long)));
+      expect(hex(native.hmac(upTo(length), upTo(3)))).toBe(hex(noble.hmac(upTo(length), upTo(3))));
+    }
   });
 
   it('draw their keys from the randomness they are given', () => {
