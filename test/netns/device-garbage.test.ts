@@ -43,7 +43,7 @@ const texts = [
   'get=1\nx\n\n',
   'set=1\n\n',
   'set=1\nprivate_key=zz\n\n',
-  'set=1\nlisten_port=99999\n\n',
+  'set=1\nlisten_port=x5001\n\n',
   `set=1\npublic_key=${'ab'.repeat(32)}\nallowed_ip=1.2.3.4/33\n\n`,
   `set=1\npublic_key=${'cd'.repeat(32)}\nremove=true\n\n`,
   'set=1\npublic_key\n\n',
@@ -94,6 +94,8 @@ describe.skipIf(!able)('garbage', { timeout: (seconds + 60) * 1000 }, () => {
         `memory ${before.toFixed(1)} → ${after.toFixed(1)} MiB in the last two thirds of ${seconds} s`,
       );
       expect(pair.b.process?.exitCode).toBeNull();
+      // Under load, which lasts a second longer than its cause, a handshake costs a cookie and five seconds.
+      await sleep(2000);
       expect(pair.a.host.pings(pair.b.overlay), 'pings after the garbage').toBe(true);
       expect(run('wg', 'show', pair.b.link, 'peers').trim().split('\n')).toContain(pair.a.publicKey);
       expect(after).toBeLessThan(before + 16);
