@@ -1,4 +1,7 @@
-/** A kernel with room around it: where the tests of the cipher put keys and packets. */
+/**
+ * A kernel with room around it: where the tests of the cipher put keys and packets.
+ * @module
+ */
 import { type Kernel, type KernelOptions, loadKernel } from '../../../src/aead/kernel.ts';
 
 export const backends: readonly (readonly [string, KernelOptions])[] = [

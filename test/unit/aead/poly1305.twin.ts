@@ -1,4 +1,7 @@
-/** Poly1305 as RFC 8439 §2.5.1 writes it down, in whole numbers. */
+/**
+ * Poly1305 as RFC 8439 §2.5.1 writes it down, in whole numbers.
+ * @module
+ */
 const P = 2n ** 130n - 5n;
 
 export function littleEndian(bytes: Uint8Array): bigint {
