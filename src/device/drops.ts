@@ -6,6 +6,7 @@
 export const dropNames = [
   'no-peer',
   'no-endpoint',
+  'routing-loop',
   'no-socket',
   'malformed-packet',
   'staged-overflow',

@@ -18,6 +18,7 @@ import { ENDPOINT_LENGTH, ENDPOINT_SIZE, ENDPOINT_SOURCE_LENGTH } from '../tun/e
 import type { Slab } from '../tun/slab.ts';
 import { isSourceFault, UdpSender } from '../tun/udp-port.ts';
 import { Drop } from './drops.ts';
+import { isOwnMessage } from './routing-loop.ts';
 import { Unreachable } from './unreachable.ts';
 
 const VIRTIO_HEADER = 10;
@@ -28,6 +29,8 @@ const MAX_RUN = 65_507;
 /** An IP packet of 64 KiB, sealed. */
 const RUN_SIZE = 65_536 + 64;
 const KEEPALIVE_SIZE = 32;
+/** No drop. */
+const KEPT = -1;
 /** AF41, without ECN: the kernel's HANDSHAKE_DSCP. */
 const HANDSHAKE_CLASS = 0x88;
 const TWO_32 = 0x1_0000_0000;
@@ -108,32 +111,31 @@ export class Egress {
         result = errno === libc.Errno.EAGAIN || errno === libc.Errno.EIO ? TUN_EMPTY : TUN_GONE;
         break;
       }
-      this.#fromTun(length, now);
+      const drop = this.#fromTun(length, now);
+      if (drop !== KEPT) this.#count(drop);
     }
     this.flush(now);
     return result;
   }
 
-  #fromTun(length: number, now: number): void {
+  /** Why the packet was dropped, or KEPT. */
+  #fromTun(length: number, now: number): number {
     const ip = this.#read + VIRTIO_HEADER;
     const transport = this.#transport;
     const peer = transport.routeOut(this.#slab.bytes, ip, length - VIRTIO_HEADER);
-    if (peer < 0) {
-      this.#count(peer === MALFORMED ? Drop['malformed-packet'] : Drop['no-peer']);
-      if (peer !== MALFORMED) this.#unreachable.answer(ip, length - VIRTIO_HEADER, now);
-      return;
-    }
-    if (!transport.hasEndpoint(peer)) {
-      this.#count(Drop['no-endpoint']);
+    if (peer === MALFORMED) return Drop['malformed-packet'];
+    if (peer < 0 || !transport.hasEndpoint(peer)) {
       this.#unreachable.answer(ip, length - VIRTIO_HEADER, now);
-      return;
+      return peer < 0 ? Drop['no-peer'] : Drop['no-endpoint'];
     }
     const slot = transport.usableKeypair(peer, now);
+    const remoteIndex = slot === NONE ? 0 : (transport.keypairs.remoteIndexOf[slot] as number);
+    if (isOwnMessage(this.#slab.view, ip, remoteIndex)) return Drop['routing-loop'];
     // What waits already goes first.
     if (slot === NONE || transport.staged.count(peer) > 0 || !this.#seal(peer, slot, length, now)) {
-      if (!transport.stage(peer, this.#slab.bytes, this.#read, length, now))
-        this.#count(Drop['staged-overflow']);
+      if (!transport.stage(peer, this.#slab.bytes, this.#read, length, now)) return Drop['staged-overflow'];
     }
+    return KEPT;
   }
 
   /** Seals the TUN read into the run. False when the key is used up: then the packet has to wait for the next one. */
