@@ -18,6 +18,8 @@ export async function buildCni(): Promise<void> {
   if (!existsSync(bun))
     throw new Error(`${bun} is missing; run npm ci without --omit=optional, it brings Bun's compiler.`);
   const product = join(root, 'dist/kilowire-cni');
+  // Two builds at once must not take each other's draft.
+  const draft = `${product}.${process.pid}`;
   run(bun, [
     'build',
     '--compile',
@@ -30,7 +32,7 @@ export async function buildCni(): Promise<void> {
     '--no-compile-autoload-bunfig',
     entry,
     '--outfile',
-    `${product}.new`,
+    draft,
   ]);
-  renameSync(`${product}.new`, product);
+  renameSync(draft, product);
 }

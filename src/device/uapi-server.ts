@@ -43,7 +43,10 @@ export class UapiServer {
       turn = turn
         .then(work)
         .catch((error: unknown) => {
-          this.#device.log.error(`UAPI: ${error instanceof Error ? error.message : String(error)}`);
+          const text = `UAPI: ${error instanceof Error ? error.message : String(error)}`;
+          // A client that goes away before its answer is no fault of ours, and may do so as often as it likes.
+          if (client.destroyed || !client.writable) this.#device.log.verbose(text);
+          else this.#device.log.error(text);
           client.destroy();
         })
         .finally(() => {
