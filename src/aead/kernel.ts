@@ -160,9 +160,7 @@ function readKernel(): Uint8Array<ArrayBuffer> {
 }
 
 function instantiate(wasm: Uint8Array, memory: WebAssembly.Memory, backend: Backend): KernelExports {
-  setFlagsFromString(
-    backend === 'wasm-256' ? '--experimental-wasm-revectorize' : '--no-experimental-wasm-revectorize',
-  );
+  if (backend === 'wasm-256') setFlagsFromString('--experimental-wasm-revectorize');
   setFlagsFromString('--no-liftoff');
   setFlagsFromString('--no-wasm-lazy-compilation');
   try {
@@ -180,8 +178,10 @@ function instantiate(wasm: Uint8Array, memory: WebAssembly.Memory, backend: Back
       { cause },
     );
   } finally {
+    // All of it is compiled by now; modules that others load stay as they were.
     setFlagsFromString('--liftoff');
     setFlagsFromString('--wasm-lazy-compilation');
+    setFlagsFromString('--no-experimental-wasm-revectorize');
   }
 }
 
