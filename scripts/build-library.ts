@@ -33,15 +33,22 @@ function reachable(entries: readonly string[]): Set<string> {
   return found;
 }
 
+/** Declarations of all that the libraries draw in. */
+export function emitDeclarations(folder: string): void {
+  run(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--outDir', folder]);
+}
+
+/** Where `emitDeclarations` put those of a source. */
+export const declarationFile = (folder: string, source: string): string =>
+  join(folder, relative('src', source).replace(/\.ts$/, '.d.ts'));
+
 function buildTypes(): void {
-  const all = join(root, 'dist/lib/.types');
+  const all = join(root, 'dist/.types');
   const types = join(root, 'dist/lib/types');
   rmSync(all, { recursive: true, force: true });
   rmSync(types, { recursive: true, force: true });
-  run(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json']);
-  const entries = Object.values(libraries).map((source) =>
-    join(all, relative('src', source).replace(/\.ts$/, '.d.ts')),
-  );
+  emitDeclarations(all);
+  const entries = Object.values(libraries).map((source) => declarationFile(all, source));
   for (const path of reachable(entries)) {
     const target = join(types, relative(all, path));
     mkdirSync(dirname(target), { recursive: true });

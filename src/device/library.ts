@@ -51,6 +51,7 @@ const errnoSentences: Readonly<Record<number, string>> = {
   98: 'the port is in use, or marking packets is not allowed',
 };
 
+/** What an interface is started with. */
 export interface DeviceStart {
   /** Of the interface: at most 15 bytes. `wg%d` takes the next free number. */
   readonly name: string;

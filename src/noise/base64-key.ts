@@ -13,6 +13,7 @@ export function parseBase64Key(text: string): Uint8Array | null {
   return Uint8Array.from(atob(text), (digit) => digit.charCodeAt(0));
 }
 
+/** As `wg genkey` prints it, and as logs must not show it when it is private. */
 export function formatBase64Key(key: Uint8Array): string {
   return btoa(String.fromCharCode(...key));
 }

@@ -18,6 +18,7 @@ import {
 } from './ip.ts';
 import { isZero } from './primitives.ts';
 
+/** What is wrong with a file, and on which line; the text never quotes a secret. */
 export class ConfError extends Error {
   readonly code = 'ERR_CONF_SYNTAX';
   readonly line: number;
@@ -48,6 +49,7 @@ export interface ConfPeer extends PeerConfig {
   readonly endpointName?: { readonly host: string; readonly port: number };
 }
 
+/** A whole file. */
 export interface ConfFile {
   readonly device: DeviceConfig & { readonly peers: readonly ConfPeer[] };
   readonly quick: QuickSettings;
@@ -291,6 +293,7 @@ function peerLines(peer: ConfPeer): string[] {
   return lines;
 }
 
+/** What a file without any of wg-quick's settings has. */
 export const NO_QUICK_SETTINGS: QuickSettings = {
   addresses: [],
   dns: [],

@@ -5,6 +5,7 @@
  */
 import type { Cidr, Endpoint } from './ip.ts';
 
+/** One peer, as it shall be. */
 export interface PeerConfig {
   readonly publicKey: Uint8Array;
   readonly presharedKey?: Uint8Array;
@@ -14,6 +15,7 @@ export interface PeerConfig {
   readonly allowedIps: readonly Cidr[];
 }
 
+/** A whole interface, as it shall be. */
 export interface DeviceConfig {
   readonly privateKey?: Uint8Array;
   /** 0: any free port. */
@@ -48,6 +50,7 @@ export interface DeviceChange {
   readonly peers: readonly PeerChange[];
 }
 
+/** One peer, as it is. */
 export interface PeerStatus extends PeerConfig {
   /** Time of day of the last completed handshake; zeros when there was none. */
   readonly lastHandshake: { readonly seconds: number; readonly nanoseconds: number };
@@ -55,6 +58,7 @@ export interface PeerStatus extends PeerConfig {
   readonly rxBytes: number;
 }
 
+/** A whole interface, as it is. */
 export interface DeviceStatus extends DeviceConfig {
   readonly peers: readonly PeerStatus[];
 }

@@ -15,6 +15,7 @@ export interface Cidr {
   readonly prefix: number;
 }
 
+/** Where a peer's datagrams go. */
 export interface Endpoint {
   readonly address: Address;
   readonly port: number;
@@ -81,6 +82,7 @@ function parseIpv6(text: string): Address | null {
   return bytes;
 }
 
+/** IPv4 or IPv6, strictly; null when it is neither. */
 export function parseAddress(text: string): Address | null {
   return text.includes(':') ? parseIpv6(text) : parseIpv4(text);
 }
@@ -109,6 +111,7 @@ function formatIpv6(bytes: Address): string {
   return `${hex(groups.slice(0, start))}::${hex(groups.slice(start + length))}`;
 }
 
+/** RFC 5952 for IPv6. */
 export function formatAddress(address: Address): string {
   return address.length === 4 ? address.join('.') : formatIpv6(address);
 }
@@ -131,6 +134,7 @@ export function parseCidr(text: string): Cidr | null {
   return prefix === null ? null : { address, prefix };
 }
 
+/** As `parseCidr` reads it. */
 export function formatCidr(cidr: Cidr): string {
   return `${formatAddress(cidr.address)}/${cidr.prefix}`;
 }
@@ -194,6 +198,7 @@ export function parseEndpoint(text: string): Endpoint | null {
   return ZONE.test(zone) ? { address, port, zone } : null;
 }
 
+/** As `parseEndpoint` reads it. */
 export function formatEndpoint({ address, port, zone }: Endpoint): string {
   if (!isIpv6(address)) return `${formatAddress(address)}:${port}`;
   return `[${formatAddress(address)}${zone === undefined ? '' : `%${zone}`}]:${port}`;

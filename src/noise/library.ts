@@ -25,7 +25,7 @@ export {
   type PeerStatus,
   replaceWith,
 } from './device-config.ts';
-export type { DropReason } from './handshake-outcome.ts';
+export { type DropReason, dropReasons } from './handshake-outcome.ts';
 export {
   type Address,
   type Cidr,

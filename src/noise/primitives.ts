@@ -6,11 +6,13 @@
  */
 import { KEY_SIZE } from './constants.ts';
 
+/** An X25519 key pair, 32 bytes each. */
 export interface KeyPair {
   readonly privateKey: Uint8Array;
   readonly publicKey: Uint8Array;
 }
 
+/** What has to be brought along for handshakes; `noblePrimitives` makes a whole one. */
 export interface Primitives {
   /** Dh-Generate(): a fresh, clamped X25519 key pair. */
   generateKeypair(): KeyPair;

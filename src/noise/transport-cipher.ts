@@ -6,6 +6,7 @@
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { TAG_SIZE } from './constants.ts';
 
+/** What seals and opens packets; noble does without one. */
 export interface TransportCipher {
   /** Encrypts `length` bytes at `offset` where they lie, and writes the 16-byte tag behind them. */
   seal(key: Uint8Array, high: number, low: number, bytes: Uint8Array, offset: number, length: number): void;

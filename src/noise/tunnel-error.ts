@@ -5,6 +5,7 @@
 
 export type TunnelErrorCode = 'ERR_TOO_MANY_PEERS' | 'ERR_PEER_EXISTS' | 'ERR_OWN_KEY';
 
+/** A peer that cannot be added. */
 export class TunnelError extends Error {
   override readonly name = 'TunnelError';
   readonly code: TunnelErrorCode;

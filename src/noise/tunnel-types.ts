@@ -6,6 +6,7 @@ import type { DropReason } from './handshake-outcome.ts';
 import type { Primitives } from './primitives.ts';
 import type { TransportCipher } from './transport-cipher.ts';
 
+/** Where a tunnel puts what it makes. */
 export interface TunnelOutput {
   /** Send this to that address. */
   datagram(bytes: Uint8Array, address: Uint8Array): void;
@@ -13,6 +14,7 @@ export interface TunnelOutput {
   packet(bytes: Uint8Array, peer: number): void;
 }
 
+/** What a tunnel is made from. */
 export interface TunnelOptions {
   readonly primitives: Primitives;
   readonly output: TunnelOutput;
@@ -27,8 +29,10 @@ export interface TunnelOptions {
   readonly wallOffset?: number;
 }
 
+/** What became of a packet: `staged` waits for the session that was just asked for. */
 export type SendOutcome = 'sent' | 'staged' | 'down' | 'malformed' | 'no-route' | 'no-endpoint' | 'dropped';
 
+/** What became of a datagram. */
 export type ReceiveOutcome =
   | 'data'
   | 'keepalive'
@@ -46,6 +50,7 @@ export type ReceiveOutcome =
   | 'wrong-source'
   | DropReason;
 
+/** One peer of a tunnel. */
 export interface TunnelPeerStatus {
   readonly endpoint: Uint8Array | null;
   readonly txBytes: number;
