@@ -4,7 +4,8 @@
  * All addresses are byte offsets in the one shared memory. The scratch is static: one thread a memory.
  * @module
  */
-import { keystream4, keystreamGroups, prepare } from './chacha20';
+import { keystreamGroups, prepare } from './chacha20';
+import { keystream4 } from './chacha20-four';
 import { authenticate } from './poly1305';
 import { GROUPS, MAC_KEY, TAG, work } from './work';
 
