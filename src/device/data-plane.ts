@@ -195,6 +195,8 @@ class DataPlane {
           break;
         case KEYPAIR_GONE:
           this.#post({ kind: 'index-free', index: value });
+          // What the cipher's scratch holds of the old key goes with it.
+          this.#kernel.wipe();
           break;
         case HANDSHAKE_STALE:
           this.#post({ kind: 'handshake-stale', peer: value });
