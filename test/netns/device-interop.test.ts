@@ -27,7 +27,7 @@ describe.skipIf(!able)('our device and wireguard-go', { timeout: 200_000 }, () =
             const before = pair.lastHandshake(pair.a);
             expect(before).toBeGreaterThan(0);
             // Traffic from the side that initiated: it renews the key after 120 s of it.
-            const pings = pair.a.host.spawn(['ping', '-q', '-i', '0.5', '-w', '127', pair.b.overlay]);
+            const pings = pair.a.host.spawn(['ping', '-q', '-i', '0.5', '-c', '254', pair.b.overlay]);
             let report = '';
             pings.stdout?.on('data', (chunk: Buffer) => {
               report += chunk.toString();
