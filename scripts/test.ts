@@ -22,6 +22,18 @@ const peers: Record<string, string> = {
   strace: 'strace',
   ncat: 'ncat',
 };
+/** Container runtimes, for the long tests alone. */
+const runtimes: Record<string, string> = {
+  containerd: 'containerd',
+  runc: 'runc',
+  podman: 'podman',
+  conmon: 'conmon',
+  busybox: 'busybox-static',
+  '/usr/lib/cni/bridge': 'containernetworking-plugins',
+};
+const args = process.argv.slice(2);
+const isLong = args.some((word) => word === 'long' || word === '--project=long');
+const wanted = isLong ? { ...peers, ...runtimes } : peers;
 
 function isProgram(path: string): boolean {
   try {
@@ -33,13 +45,14 @@ function isProgram(path: string): boolean {
 }
 
 const searchPath = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
-const missing = Object.keys(peers).filter(
-  (name) => !searchPath.some((folder) => isProgram(join(folder, name))),
+const missing = Object.keys(wanted).filter(
+  (name) =>
+    !(name.startsWith('/') ? isProgram(name) : searchPath.some((folder) => isProgram(join(folder, name)))),
 );
 const isRoot = process.getuid?.() === 0;
 
 if (missing.length > 0 && isRoot && existsSync('/etc/debian_version')) {
-  const packages = [...new Set(missing.map((name) => peers[name] as string))];
+  const packages = [...new Set(missing.map((name) => wanted[name] as string))];
   console.log(`installing from Debian: ${packages.join(' ')}`);
   const environment = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
   const apt = (args: string[]): boolean =>
@@ -56,7 +69,6 @@ if (!isRoot) console.log('not root: the tests in network namespaces are skipped'
 const report = join(root, 'dist/test-results.json');
 mkdirSync(join(root, 'dist'), { recursive: true });
 rmSync(report, { force: true });
-const args = process.argv.slice(2);
 // The long tests run when they are asked for.
 if (!args.some((word) => word.startsWith('--project'))) args.push('--project', '!long');
 const result = spawnSync(

@@ -59,3 +59,23 @@ export function boringtun(): string | undefined {
   const args = ['install', '--quiet', '--root', cache, 'boringtun-cli'];
   return build('boringtun', 'cargo', args) === undefined ? undefined : program;
 }
+
+/** The newest cnitool, built. */
+export function cnitool(): string | undefined {
+  const program = join(cache, 'bin/cnitool');
+  if (existsSync(program)) return program;
+  const args = ['install', 'github.com/containernetworking/cni/cnitool@latest'];
+  return build('cnitool', 'go', args) === undefined ? undefined : program;
+}
+
+/** The newest containerd with its shim, built: the folder they are in. */
+export function newestContainerd(): string | undefined {
+  const folder = join(cache, 'bin');
+  const names = ['containerd', 'containerd-shim-runc-v2'];
+  if (names.every((name) => existsSync(join(folder, name)))) return folder;
+  const packages = names.map((name) => `github.com/containerd/containerd/v2/cmd/${name}@latest`);
+  const tags = 'no_btrfs no_zfs no_devmapper';
+  return build('containerd 2', 'go', ['install', '-tags', tags, ...packages]) === undefined
+    ? undefined
+    : folder;
+}
