@@ -3,7 +3,6 @@
  * returns to the event loop of Node: commands are fetched when the eventfd says so, events are posted.
  * @module
  */
-import { release } from 'node:os';
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type Kernel, loadKernel } from '../aead/kernel.ts';
 import { BootClock } from '../linux/clock.ts';
@@ -45,17 +44,17 @@ const LONGEST_SLEEP = 0x7fff_ffff;
 const INITIATION_SIZE = 148;
 const RESPONSE_SIZE = 92;
 
+/**
+ * Datagrams a send may hold. Linux takes 64 before 6.9 and 128 since, but wireguard-go, which receives two merged ones
+ * at a time, has room for 128 in all, and stops listening when that overflows a dozen times.
+ */
+const MAX_SEGMENTS = 64;
+
 const EVENT = 0;
 const TUN = 1;
 const UDP4 = 2;
 const UDP6 = 3;
 const WATCH = 4;
-
-/** UDP_MAX_SEGMENTS: 128 from Linux 6.9 on. */
-function maxSegments(kernelRelease: string): number {
-  const [major = 0, minor = 0] = kernelRelease.split('.').map((part) => Number.parseInt(part, 10));
-  return major > 6 || (major === 6 && minor >= 9) ? 128 : 64;
-}
 
 class DataPlane {
   readonly #boot: PlaneBoot;
@@ -138,8 +137,8 @@ class DataPlane {
         libc.read(this.#boot.eventFd, address + this.#scratch, 8);
         this.#fetchCommands(now);
       }
-      if (this.#ready(UDP4) !== 0) this.#ingress.drain(this.#egress.fd4, now);
-      if (this.#ready(UDP6) !== 0) this.#ingress.drain(this.#egress.fd6, now);
+      if (this.#ready(UDP4) !== 0) this.#ingress.drain(this.#egress.sender.fd4, now);
+      if (this.#ready(UDP6) !== 0) this.#ingress.drain(this.#egress.sender.fd6, now);
       this.#act(now);
       const tun = this.#ready(TUN);
       if ((tun & FAULT) !== 0 || (tun !== 0 && this.#egress.drain(now) === TUN_GONE)) this.#tunGone();
@@ -225,9 +224,9 @@ class DataPlane {
     const transport = this.#transport;
     switch (command.kind) {
       case 'sockets':
-        this.#egress.fd4 = command.fd4;
-        this.#egress.fd6 = command.fd6;
-        this.#egress.maxSegments = command.segmentation ? maxSegments(release()) : 1;
+        this.#egress.sender.fd4 = command.fd4;
+        this.#egress.sender.fd6 = command.fd6;
+        this.#egress.sender.maxSegments = command.segmentation ? MAX_SEGMENTS : 1;
         this.#watch(UDP4, command.fd4);
         this.#watch(UDP6, command.fd6);
         this.#post({ kind: 'sockets-taken' });

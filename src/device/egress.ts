@@ -5,19 +5,18 @@
  * after the other and leave with one sendmsg, across TUN reads. A run ends when it is full, when the peer, key or
  * length changes, or when the TUN has nothing more.
  *
- *     run | datagram | datagram | … | shorter |      ≤ 65,507 bytes, ≤ 64 or 128 datagrams (UDP_MAX_SEGMENTS)
+ *     run | datagram | datagram | … | shorter |      ≤ 65,507 bytes, ≤ 64 datagrams
  *
- * Source: wireguard.md's facts on UDP_SEGMENT are those of linux net/ipv4/udp.c (udp_send_skb) and udp(7).
+ * Source: WireGuard paper §5.4.6; udp(7) and linux net/ipv4/udp.c for what a run may be.
  * @module
  */
 import type { Kernel } from '../aead/kernel.ts';
 import * as libc from '../linux/libc.ts';
 import { outerEcn } from '../noise/ecn.ts';
 import { MALFORMED, NONE, type Transport } from '../noise/transport.ts';
-import { ENDPOINT_LENGTH, ENDPOINT_SIZE, ENDPOINT_SOURCE_LENGTH } from '../tun/endpoint.ts';
 import type { Slab } from '../tun/slab.ts';
-import { isSourceFault, UdpSender } from '../tun/udp-port.ts';
 import { Drop } from './drops.ts';
+import { PeerSender } from './peer-sender.ts';
 import { isOwnMessage } from './routing-loop.ts';
 import { Unreachable } from './unreachable.ts';
 
@@ -34,13 +33,8 @@ const KEPT = -1;
 /** AF41, without ECN: the kernel's HANDSHAKE_DSCP. */
 const HANDSHAKE_CLASS = 0x88;
 const TWO_32 = 0x1_0000_0000;
-/** How long sends to a peer are not merged after the kernel called a merged one too long for the path, in ms. */
-const PATH_MTU_MEMORY = 600_000;
 /** TUN reads before the network gets its turn. */
 const READS_PER_TURN = 32;
-/** Waits for room in the socket's buffer, ms, before a run is dropped. */
-const SEND_WAIT = 20;
-
 // kernel.ts planAddress(): fields as words.
 const PLAN_WIRE = 1;
 const PLAN_LAST = 2;
@@ -52,16 +46,12 @@ export const TUN_GONE = 2;
 
 export class Egress {
   mtu = 1420;
-  fd4 = -1;
-  fd6 = -1;
-  /** Datagrams a send may hold; 1: the kernel cannot cut. */
-  maxSegments = 1;
+  readonly sender: PeerSender;
   readonly #slab: Slab;
   readonly #kernel: Kernel;
   readonly #transport: Transport;
   readonly #drops: Float64Array;
   readonly #tunFd: number;
-  readonly #sender: UdpSender;
   readonly #unreachable: Unreachable;
   readonly #read: number;
   readonly #run: number;
@@ -73,9 +63,6 @@ export class Egress {
   /** Bytes of each datagram but the last. */
   #runWire = 0;
   #runHasData = false;
-  /** By peer: until when, and from which datagram length on, sends are not merged. */
-  readonly #unmergedUntil: Float64Array;
-  readonly #unmergedWire: Int32Array;
 
   constructor(
     slab: Slab,
@@ -90,13 +77,11 @@ export class Egress {
     this.#transport = transport;
     this.#drops = drops;
     this.#tunFd = tunFd;
-    this.#sender = new UdpSender(slab);
+    this.sender = new PeerSender(slab, transport, drops, maxPeers);
     this.#unreachable = new Unreachable(slab, tunFd);
     this.#read = slab.take(TUN_READ_SIZE);
     this.#run = slab.take(RUN_SIZE);
     this.#plan = kernel.planAddress() >> 2;
-    this.#unmergedUntil = new Float64Array(maxPeers);
-    this.#unmergedWire = new Int32Array(maxPeers);
   }
 
   /** Reads what the TUN has, up to a turn's worth, and sends it. */
@@ -183,9 +168,9 @@ export class Egress {
 
   /** What is sent from here on has this traffic class. */
   #markRun(trafficClass: number, now: number): void {
-    if (this.#sender.trafficClass === trafficClass) return;
+    if (this.sender.trafficClass === trafficClass) return;
     this.flush(now);
-    this.#sender.trafficClass = trafficClass;
+    this.sender.trafficClass = trafficClass;
   }
 
   /**
@@ -193,10 +178,7 @@ export class Egress {
    * one may only be the run's last. Returns how many datagrams a run to this peer may have.
    */
   #prepare(peer: number, slot: number, wire: number, isLast: boolean, now: number): number {
-    const limit =
-      now < (this.#unmergedUntil[peer] as number) && wire >= (this.#unmergedWire[peer] as number)
-        ? 1
-        : this.maxSegments;
+    const limit = this.sender.limit(peer, wire, now);
     if (
       this.#runCount > 0 &&
       (this.#runPeer !== peer ||
@@ -226,64 +208,8 @@ export class Egress {
     this.#runCount = 0;
     this.#runBytes = 0;
     this.#runHasData = false;
-    const sent = this.#sendToPeer(peer, this.#run, bytes, wire, now);
+    const sent = this.sender.toPeer(peer, this.#run, bytes, wire, now);
     this.#transport.sent(peer, sent, hasData, now);
-  }
-
-  /** Bytes that left. */
-  #sendToPeer(peer: number, offset: number, length: number, wire: number, now: number): number {
-    const at = this.#transport.endpointOffset(peer);
-    this.#slab.bytes.copyWithin(this.#sender.endpoint, at, at + ENDPOINT_SIZE);
-    const errno = this.#send(peer, offset, length, wire);
-    if (errno === 0) return length;
-    if (length <= wire) return 0;
-    // The path is narrower than a datagram, which merged sends may not be; or the way out cannot cut at all.
-    if (errno === libc.Errno.EMSGSIZE || errno === libc.Errno.EINVAL) {
-      this.#unmergedUntil[peer] = now + PATH_MTU_MEMORY;
-      this.#unmergedWire[peer] = wire;
-    } else if (errno === libc.Errno.EIO) this.maxSegments = 1;
-    else return 0;
-    let sent = 0;
-    for (let done = 0; done < length; done += wire) {
-      const part = Math.min(wire, length - done);
-      if (this.#send(peer, offset + done, part, part) === 0) sent += part;
-    }
-    return sent;
-  }
-
-  /** One sendmsg to the endpoint in place; `peer` -1: to no peer. 0, or the errno that it ended with. */
-  #send(peer: number, offset: number, length: number, wire: number): number {
-    const { bytes } = this.#slab;
-    const endpoint = this.#sender.endpoint;
-    const fd = bytes[endpoint + ENDPOINT_LENGTH] === 28 ? this.fd6 : this.fd4;
-    if (fd < 0) {
-      this.#count(Drop['no-socket']);
-      return libc.Errno.EAFNOSUPPORT;
-    }
-    let waited = false;
-    for (;;) {
-      const errno = this.#sender.send(fd, offset, length, wire);
-      if (errno === 0) return 0;
-      if (errno === libc.Errno.EINTR) continue;
-      if (errno === libc.Errno.EAGAIN || errno === libc.Errno.ENOBUFS) {
-        if (!waited) {
-          waited = true;
-          this.#sender.waitForRoom(fd, SEND_WAIT);
-          continue;
-        }
-        this.#count(Drop['send-buffer-full']);
-        return errno;
-      }
-      if (isSourceFault(errno) && bytes[endpoint + ENDPOINT_SOURCE_LENGTH] !== 0) {
-        // The address to answer from is gone: let the kernel choose, and forget it for good.
-        bytes[endpoint + ENDPOINT_SOURCE_LENGTH] = 0;
-        if (peer >= 0) this.#transport.clearSource(peer);
-        continue;
-      }
-      if (length <= wire)
-        this.#count(errno === libc.Errno.EMSGSIZE ? Drop['send-too-long'] : Drop['send-failed']);
-      return errno;
-    }
   }
 
   /** Sends what was staged for the peer, as far as its key allows. */
@@ -331,16 +257,15 @@ export class Egress {
     if (!this.#transport.hasEndpoint(peer)) return 0;
     this.#markRun(HANDSHAKE_CLASS, now);
     this.#slab.bytes.set(message, this.#run);
-    return this.#sendToPeer(peer, this.#run, message.length, message.length, now);
+    return this.sender.toPeer(peer, this.#run, message.length, message.length, now);
   }
 
   /** Sends a message to an endpoint record that is nobody's. */
   sendReply(record: Uint8Array, message: Uint8Array, now: number): void {
     this.flush(now);
     this.#markRun(0, now);
-    this.#slab.bytes.set(record, this.#sender.endpoint);
     this.#slab.bytes.set(message, this.#run);
-    this.#send(-1, this.#run, message.length, message.length);
+    this.sender.toEndpoint(record, this.#run, message.length);
   }
 
   #count(drop: number): void {
