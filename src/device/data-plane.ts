@@ -21,6 +21,7 @@ import { layOut, Transport } from '../noise/transport.ts';
 import { ENDPOINT_LENGTH, ENDPOINT_SIZE } from '../tun/endpoint.ts';
 import { Mailbox } from '../tun/mailbox.ts';
 import { Slab } from '../tun/slab.ts';
+import { maxSegments } from '../tun/udp-socket.ts';
 import { dropNames } from './drops.ts';
 import { Egress, TUN_GONE } from './egress.ts';
 import { Ingress } from './ingress.ts';
