@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BootClock } from '../linux/clock.ts';
 import { MAX_PEERS } from '../noise/constants.ts';
-import type { DeviceStatus, PeerStatus } from '../noise/device-config.ts';
+import type { DeviceStatus } from '../noise/device-config.ts';
 import { type ConsumeOutcome, type DropReason, dropReasons } from '../noise/handshake-outcome.ts';
 import { Handshaker } from '../noise/handshaker.ts';
 import { endpointBytes } from '../noise/ip.ts';
@@ -15,11 +15,12 @@ import type { Primitives } from '../noise/primitives.ts';
 import { RandomIndices } from '../noise/session-keys.ts';
 import type { SetSink } from '../noise/uapi-parser.ts';
 import { UnderLoad } from '../noise/under-load.ts';
-import { ENDPOINT_SIZE, readEndpoint } from '../tun/endpoint.ts';
+import { readEndpoint } from '../tun/endpoint.ts';
 import { DEFAULT_MTU, type TunDevice } from '../tun/tun-device.ts';
 import { DeviceConfiguration } from './device-configuration.ts';
 import { type DeviceEvent, type HandshakeEvent, HandshakeJournal } from './device-event.ts';
 import { DeviceSockets } from './device-sockets.ts';
+import { peerStatus } from './device-status.ts';
 import { LinkWatch } from './link-watch.ts';
 import { type Log, peerName } from './log.ts';
 import { nativePrimitives, secureRandomBytes } from './native-primitives.ts';
@@ -287,31 +288,8 @@ export class Device {
 
   /** Everything `get` tells. The keys in it are not copies. */
   async status(): Promise<DeviceStatus> {
-    const { peers: ids, numbers, endpoints } = await this.plane.snapshot();
-    const rows = new Map<number, number>();
-    ids.forEach((id, row) => {
-      rows.set(id, row);
-    });
-    const peers: PeerStatus[] = [];
-    for (const peer of this.book.all()) {
-      const row = rows.get(peer.id);
-      const presharedKey = this.handshaker.presharedKey(peer.id);
-      const handshake = row === undefined ? 0 : (numbers[row * 3 + 2] ?? 0);
-      const endpoint = row === undefined ? undefined : endpointOf(endpoints, row * ENDPOINT_SIZE);
-      peers.push({
-        publicKey: peer.publicKey,
-        ...(presharedKey === null ? {} : { presharedKey }),
-        ...(endpoint === undefined ? {} : { endpoint }),
-        persistentKeepalive: peer.keepalive,
-        allowedIps: [...peer.allowedIps.values()],
-        txBytes: row === undefined ? 0 : (numbers[row * 3] ?? 0),
-        rxBytes: row === undefined ? 0 : (numbers[row * 3 + 1] ?? 0),
-        lastHandshake: {
-          seconds: Math.floor(handshake / 1000),
-          nanoseconds: Math.floor((handshake % 1000) * 1e6),
-        },
-      });
-    }
+    const { book, handshaker } = this;
+    const peers = peerStatus({ book, handshaker, journal: this.#journal }, await this.plane.snapshot());
     const { privateKey } = this.handshaker;
     return {
       ...(privateKey === null ? {} : { privateKey }),
@@ -328,6 +306,21 @@ export class Device {
       (reason) => [`handshake-${reason}`, this.#handshakeDrops.get(reason) ?? 0] as const,
     );
     return { ...drops, ...Object.fromEntries(handshakes) };
+  }
+
+  /** Counters and levels that `get` has no lines for, by the name they have on the control socket. */
+  async metrics(): Promise<Record<string, number>> {
+    const { slabBytes } = await this.plane.snapshot();
+    const drops = Object.entries(await this.drops()).map(
+      ([reason, count]) => [`drop_${reason}`, count] as const,
+    );
+    return {
+      ...Object.fromEntries(drops),
+      mtu: this.#mtu,
+      handshakes_waiting: this.plane.mailbox.length,
+      handshakes_room: MAILBOX_SLOTS,
+      buffer_bytes: slabBytes,
+    };
   }
 
   /** Ends the data plane, wipes keys, closes the sockets. The TUN is the caller's. */

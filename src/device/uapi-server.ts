@@ -55,7 +55,7 @@ export class UapiServer {
         });
     };
     const conversation = new UapiConversation({
-      get: () => inTurn(() => this.#get(client)),
+      get: (operation) => inTurn(() => this.#get(client, operation)),
       set: () => this.#device.configure(),
       reply: (text) => inTurn(() => send(client, Buffer.from(text, 'latin1'))),
     });
@@ -68,8 +68,9 @@ export class UapiServer {
     });
   }
 
-  async #get(client: Socket): Promise<void> {
-    for (const chunk of formatGet(await this.#device.status())) {
+  async #get(client: Socket, operation: 'get' | 'kilowire_get'): Promise<void> {
+    const metrics = operation === 'get' ? undefined : await this.#device.metrics();
+    for (const chunk of formatGet(await this.#device.status(), metrics)) {
       if (client.destroyed) return;
       await send(client, chunk);
     }

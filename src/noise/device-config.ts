@@ -56,6 +56,8 @@ export interface PeerStatus extends PeerConfig {
   readonly lastHandshake: { readonly seconds: number; readonly nanoseconds: number };
   readonly txBytes: number;
   readonly rxBytes: number;
+  /** Milliseconds of the last handshake that this side began; other implementations do not tell. */
+  readonly roundTrip?: number;
 }
 
 /** A whole interface, as it is. */

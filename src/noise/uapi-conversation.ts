@@ -9,8 +9,11 @@ import { wipe } from './primitives.ts';
 import { EINVAL, EIO, LINE_LIMIT, SetParser, type SetSink } from './uapi-parser.ts';
 
 export interface ConversationHandler {
-  /** A `get` is complete: send the device's state (uapi-text.ts formatGet). */
-  get(): void;
+  /**
+   * A `get` is complete: send the device's state (uapi-text.ts formatGet). `kilowire_get` asks for the metrics as well,
+   * and is an operation of its own so that nobody meets a line in `get` that the protocol does not know.
+   */
+  get(operation: 'get' | 'kilowire_get'): void;
   /** A `set` begins. */
   set(): SetSink;
   /** Send these bytes. */
@@ -23,7 +26,7 @@ const EMPTY = new Uint8Array(0);
 type Step =
   | { readonly kind: 'operation' }
   /** After `get=1`: only an empty line may follow. */
-  | { readonly kind: 'get' }
+  | { readonly kind: 'get'; readonly operation: 'get' | 'kilowire_get' }
   | { readonly kind: 'set'; readonly parser: SetParser }
   /** After an error: its lines up to the empty one are passed over; the answer has been given. */
   | { readonly kind: 'refused' };
@@ -112,7 +115,7 @@ export class UapiConversation {
         return this.#operation(line);
       case 'get':
         this.#step = { kind: 'operation' };
-        if (line.length === 0) this.#handler.get();
+        if (line.length === 0) this.#handler.get(step.operation);
         else {
           this.#handler.reply(`errno=${EINVAL}\n\n`);
           this.#step = { kind: 'refused' };
@@ -143,7 +146,8 @@ export class UapiConversation {
   }
 
   #operation(line: Uint8Array): boolean {
-    if (matches(line, 'get=1')) this.#step = { kind: 'get' };
+    if (matches(line, 'get=1')) this.#step = { kind: 'get', operation: 'get' };
+    else if (matches(line, 'kilowire_get=1')) this.#step = { kind: 'get', operation: 'kilowire_get' };
     else if (matches(line, 'set=1')) this.#step = { kind: 'set', parser: new SetParser(this.#handler.set()) };
     else return false;
     return true;

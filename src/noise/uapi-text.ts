@@ -59,13 +59,26 @@ class LineWriter {
 
 const encoder = new TextEncoder();
 
-/** The reply to `get`, with its errno=0 and the empty line. Ask for the next chunk when the last one is sent. */
-export function* formatGet(device: DeviceStatus): Generator<Uint8Array, void, void> {
+/** What a device counts beyond the protocol's `get`, by name. */
+export type Metrics = Readonly<Record<string, number>>;
+
+const METRIC = 'kilowire_';
+const ROUND_TRIP = 'kilowire_handshake_round_trip_usec';
+
+/**
+ * The reply to `get`, with its errno=0 and the empty line. Ask for the next chunk when the last one is sent.
+ * With metrics, the reply to `kilowire_get`: the same and lines that begin with `kilowire_`.
+ */
+export function* formatGet(device: DeviceStatus, metrics?: Metrics): Generator<Uint8Array, void, void> {
   const out = new LineWriter();
   if (device.privateKey !== undefined && !isZero(device.privateKey))
     out.key('private_key', device.privateKey);
   if (device.listenPort) out.line(`listen_port=${device.listenPort}`);
   if (device.fwmark) out.line(`fwmark=${device.fwmark}`);
+  for (const [name, value] of Object.entries(metrics ?? {})) {
+    if (out.isFull) yield out.take();
+    out.line(`${METRIC}${name}=${value}`);
+  }
   for (const peer of device.peers) {
     // A peer's own lines come to less than one chunk, so only the allowed IPs ask for room one by one.
     if (out.isFull) yield out.take();
@@ -80,6 +93,9 @@ export function* formatGet(device: DeviceStatus): Generator<Uint8Array, void, vo
     out.line(`tx_bytes=${peer.txBytes}`);
     out.line(`rx_bytes=${peer.rxBytes}`);
     out.line(`persistent_keepalive_interval=${peer.persistentKeepalive ?? 0}`);
+    if (metrics !== undefined && peer.roundTrip !== undefined) {
+      out.line(`${ROUND_TRIP}=${Math.round(peer.roundTrip * 1000)}`);
+    }
     for (const allowed of peer.allowedIps) {
       if (out.isFull) yield out.take();
       out.line(`allowed_ip=${formatCidr(allowed)}`);
@@ -152,6 +168,7 @@ interface PeerDraft {
   lastHandshake: { seconds: number; nanoseconds: number };
   txBytes: number;
   rxBytes: number;
+  roundTrip?: number;
 }
 
 function wrong(name: string, wanted: string): UapiReplyError {
@@ -205,6 +222,9 @@ function peerLine(peer: PeerDraft, name: string, value: string): void {
     case 'persistent_keepalive_interval':
       peer.persistentKeepalive = numberOf(name, value);
       break;
+    case ROUND_TRIP:
+      peer.roundTrip = numberOf(name, value) / 1000;
+      break;
     // xplatform: a reader passes over keys it does not know.
   }
 }
@@ -243,6 +263,19 @@ export function parseGet(text: string): DeviceStatus {
     else if (name === 'fwmark') device.fwmark = numberOf(name, value);
   }
   throw new UapiReplyError('the reply ended before its errno line; the device may have been stopped');
+}
+
+/** The device's `kilowire_` lines of a reply to `kilowire_get`; empty for a reply to `get`. */
+export function parseMetrics(text: string): Metrics {
+  const found: Record<string, number> = {};
+  for (const line of text.split('\n')) {
+    if (line.startsWith('public_key=')) break;
+    if (!line.startsWith(METRIC)) continue;
+    const equals = line.indexOf('=');
+    const name = line.slice(METRIC.length, equals);
+    found[name] = numberOf(name, line.slice(equals + 1));
+  }
+  return found;
 }
 
 /** The number at the end of the reply to a `set`: 0, or the errno without its sign. */
