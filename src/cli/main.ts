@@ -6,6 +6,7 @@
 import { Command, CommanderError } from 'commander';
 import { deviceCommand } from './device.ts';
 import { labCommand } from './lab.ts';
+import { topCommand } from './top.ts';
 import { version } from './version.ts';
 
 const USAGE_STATUS = 2;
@@ -23,10 +24,12 @@ const createProgram = (): Command =>
 Examples:
   kilowire lab                   build a four-cloud cluster on this machine, check it, take it down
   kilowire lab up                build it and leave it running to play in
-  kilowire device wg0            run a WireGuard interface named wg0`,
+  kilowire device wg0            run a WireGuard interface named wg0
+  kilowire top wg0               watch it`,
     )
     .addCommand(labCommand())
-    .addCommand(deviceCommand());
+    .addCommand(deviceCommand())
+    .addCommand(topCommand());
 
 /** Commander's own texts begin with "error: "; ours are sentences. */
 const sentence = (text: string): string => {
