@@ -4,6 +4,7 @@
  * @module
  */
 import { Command, CommanderError } from 'commander';
+import { cniCommand } from './cni.ts';
 import { deviceCommand } from './device.ts';
 import { labCommand } from './lab.ts';
 import { topCommand } from './top.ts';
@@ -29,6 +30,7 @@ Examples:
     )
     .addCommand(labCommand())
     .addCommand(deviceCommand())
+    .addCommand(cniCommand())
     .addCommand(topCommand());
 
 /** Commander's own texts begin with "error: "; ours are sentences. */

@@ -139,6 +139,23 @@ export class NatTable {
     return gone;
   }
 
+  /** Host ports in the kernel: whose they are, and where they lead. */
+  hostPorts(): readonly { readonly owner: string; readonly text: string }[] {
+    return families.flatMap((family) =>
+      [sets[family].hostports, sets[family].hostipPorts].flatMap((map) =>
+        listElements(this.#socket, this.#table, map).map(({ key, data, comment }) => ({
+          owner: comment ?? '',
+          text: `${key.join(' ')} to ${Array.isArray(data) ? data.join(' ') : ''}`,
+        })),
+      ),
+    );
+  }
+
+  /** Subnets that are masqueraded when they leave. */
+  masqueraded(): readonly string[] {
+    return families.flatMap((family) => this.#keys(sets[family].masquerade));
+  }
+
   /** The network has no attachment any more. */
   destroy(): void {
     try {
