@@ -21,16 +21,15 @@ import { layOut, Transport } from '../noise/transport.ts';
 import { ENDPOINT_LENGTH, ENDPOINT_SIZE } from '../tun/endpoint.ts';
 import { Mailbox } from '../tun/mailbox.ts';
 import { Slab } from '../tun/slab.ts';
-import { maxSegments } from '../tun/udp-socket.ts';
 import { dropNames } from './drops.ts';
 import { Egress, TUN_GONE } from './egress.ts';
 import { Ingress } from './ingress.ts';
 import {
+  eachPrefix,
   type PlaneBoot,
   type PlaneCommand,
   type PlaneEvent,
   type PlaneSnapshot,
-  PREFIX_SIZE,
 } from './plane-protocol.ts';
 
 /** Staged packets of all peers together, in bytes. */
@@ -202,15 +201,16 @@ class DataPlane {
           this.#post({ kind: 'handshake-stale', peer: value });
           break;
         case ROAMED:
-          if (this.#boot.tellRoaming) this.#tellRoaming(value);
+          if (!this.#boot.tellRoaming) break;
+          this.#post({ kind: 'roamed', peer: value, record: this.#endpoint(value) });
           break;
       }
     }
   }
 
-  #tellRoaming(peer: number): void {
+  #endpoint(peer: number): Uint8Array {
     const at = this.#transport.endpointOffset(peer);
-    this.#post({ kind: 'roamed', peer, record: this.#slab.bytes.slice(at, at + ENDPOINT_SIZE) });
+    return this.#slab.bytes.slice(at, at + ENDPOINT_SIZE);
   }
 
   #fetchCommands(now: number): void {
@@ -255,12 +255,12 @@ class DataPlane {
         transport.setKeepalive(command.peer, command.seconds, now);
         break;
       case 'allow':
-        this.#eachPrefix(command.prefixes, (address, prefix) =>
+        eachPrefix(command.prefixes, (address, prefix) =>
           transport.allowedIps.insert(address, prefix, command.peer),
         );
         break;
       case 'disallow':
-        this.#eachPrefix(command.prefixes, (address, prefix) =>
+        eachPrefix(command.prefixes, (address, prefix) =>
           transport.allowedIps.remove(address, prefix, command.peer),
         );
         break;
@@ -319,13 +319,6 @@ class DataPlane {
     }
   }
 
-  #eachPrefix(packed: Uint8Array, apply: (address: Uint8Array, prefix: number) => void): void {
-    for (let at = 0; at + PREFIX_SIZE <= packed.length; at += PREFIX_SIZE) {
-      const size = packed[at] === 4 ? 4 : 16;
-      apply(packed.subarray(at + 2, at + 2 + size), packed[at + 1] ?? 0);
-    }
-  }
-
   #snapshot(): PlaneSnapshot {
     const transport = this.#transport;
     const peers: number[] = [];
@@ -336,8 +329,7 @@ class DataPlane {
       numbers[row * 3] = transport.txBytes(peer);
       numbers[row * 3 + 1] = transport.rxBytes(peer);
       numbers[row * 3 + 2] = transport.lastHandshake(peer);
-      const at = transport.endpointOffset(peer);
-      endpoints.set(this.#slab.bytes.subarray(at, at + ENDPOINT_SIZE), row * ENDPOINT_SIZE);
+      endpoints.set(this.#endpoint(peer), row * ENDPOINT_SIZE);
     });
     const drops = Object.fromEntries(dropNames.map((name, index) => [name, this.#drops[index] ?? 0]));
     return { peers: Int32Array.from(peers), numbers, endpoints, drops, slabBytes: this.#slab.used };

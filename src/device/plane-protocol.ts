@@ -88,7 +88,7 @@ export type PlaneEvent =
   | { readonly kind: 'failed'; readonly message: string };
 
 /** Allowed IPs as 18 bytes each: family (4 or 6), prefix length, 16 address bytes (IPv4: the first four). */
-export const PREFIX_SIZE = 18;
+const PREFIX_SIZE = 18;
 
 export function packPrefixes(
   prefixes: readonly { readonly address: Uint8Array; readonly prefix: number }[],
@@ -101,6 +101,14 @@ export function packPrefixes(
     packed.set(address, offset + 2);
   });
   return packed;
+}
+
+/** The prefixes of `packPrefixes`; the addresses are lent. */
+export function eachPrefix(packed: Uint8Array, apply: (address: Uint8Array, prefix: number) => void): void {
+  for (let at = 0; at + PREFIX_SIZE <= packed.length; at += PREFIX_SIZE) {
+    const size = packed[at] === 4 ? 4 : 16;
+    apply(packed.subarray(at + 2, at + 2 + size), packed[at + 1] ?? 0);
+  }
 }
 
 /** The address in an endpoint record (tun/endpoint.ts), as the configuration has it; undefined when there is none. */
