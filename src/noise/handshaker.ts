@@ -29,7 +29,7 @@ import {
 import { clampPrivateKey, isZero, type KeyPair, type Primitives, wipe } from './primitives.ts';
 import { RateLimiter } from './rate-limiter.ts';
 import type { IndexAllocator, SessionKeys } from './session-keys.ts';
-import { isAfter, Tai64nClock } from './tai64n.ts';
+import { isAfter, type Tai64n, Tai64nClock } from './tai64n.ts';
 
 export interface PrivateKeyChange {
   /** False when it is the key we had: then nothing was touched. */
@@ -70,6 +70,8 @@ export class Handshaker {
   /** The last message sent to each peer, by its sender index: only that one can be answered by a cookie. */
   readonly #lastSent = new Map<number, HandshakePeer>();
   #identity: Identity | null = null;
+  /** The latest label given to a peer that was removed: it may come back, and still remembers. */
+  #removedTimestamp: Tai64n | undefined;
 
   constructor(primitives: Primitives, indices: IndexAllocator) {
     this.#p = primitives;
@@ -138,6 +140,11 @@ export class Handshaker {
     this.#abandon(peer);
     this.#peers.delete(id);
     this.#byKey.delete(peer.publicKey.join());
+    const timestamp = peer.lastTimestampSent;
+    const floor = this.#removedTimestamp;
+    if (timestamp !== undefined && (floor === undefined || isAfter(timestamp, floor))) {
+      this.#removedTimestamp = timestamp;
+    }
     peer.wipe();
     return true;
   }
@@ -177,7 +184,7 @@ export class Handshaker {
     if (now - peer.lastSentAt < REKEY_TIMEOUT) return { kind: 'suppressed' };
     const remote = peer.remote(identity.privateKey);
     if (remote.staticStatic === null) return { kind: 'refused', reason: 'zero-secret' };
-    const timestamp = this.#clock.next(wallNow, peer.lastTimestampSent);
+    const timestamp = this.#clock.next(wallNow, peer.lastTimestampSent ?? this.#removedTimestamp);
     const localIndex = this.#indices.allocate();
     const created = createInitiation(this.#p, identity, remote, localIndex, timestamp);
     if (created === 'zero-secret') {

@@ -251,6 +251,21 @@ describe('an initiation', () => {
     expectKind(consume(bob, initiation(alice, 1, 10_000, WALL - 7_200_000), 10_000), 'response');
   });
 
+  it('carries a rising label also to a peer that was removed and came back, in one instant or a day earlier', () => {
+    const { alice, bob } = couple();
+    const day = 86_400_000;
+    for (const [now, wall] of [
+      [0, WALL],
+      [30, WALL],
+      [60, WALL + day],
+      [90, WALL + 1000],
+    ] as const) {
+      expectKind(consume(bob, initiation(alice, 1, now, wall), now), 'response');
+      alice.handshaker.removePeer(1);
+      alice.handshaker.addPeer(1, bob.publicKey);
+    }
+  });
+
   it('that was superseded is not completed by its late response', () => {
     const { alice, bob } = couple();
     const late = expectKind(consume(bob, initiation(alice, 1, 0), 0), 'response');
