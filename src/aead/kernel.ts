@@ -132,12 +132,15 @@ export function loadKernel(memory: WebAssembly.Memory, options: KernelOptions, t
   );
 }
 
+/** V8 before that of Node 22 does not know the flag, and says so on standard error. */
+const hasRevectorizer = Number.parseInt(process.versions.v8, 10) >= 12;
+
 /** Best first. */
 function candidates(options: KernelOptions, refused: string[]): Backend[] {
   if (options.crypto === 'noble') return ['noble'];
   if (options.simd === 128) return ['wasm-128', 'noble'];
-  if (hasAvx2()) return ['wasm-256', 'wasm-128', 'noble'];
-  refused.push('wasm-256: this processor has no AVX2');
+  if (hasRevectorizer && hasAvx2()) return ['wasm-256', 'wasm-128', 'noble'];
+  refused.push(`wasm-256: this ${hasRevectorizer ? 'processor has no AVX2' : 'Node is older than 22'}`);
   return ['wasm-128', 'noble'];
 }
 
@@ -181,7 +184,7 @@ function instantiate(wasm: Uint8Array, memory: WebAssembly.Memory, backend: Back
     // All of it is compiled by now; modules that others load stay as they were.
     setFlagsFromString('--liftoff');
     setFlagsFromString('--wasm-lazy-compilation');
-    setFlagsFromString('--no-experimental-wasm-revectorize');
+    if (hasRevectorizer) setFlagsFromString('--no-experimental-wasm-revectorize');
   }
 }
 
