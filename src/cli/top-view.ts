@@ -146,7 +146,7 @@ export function screen(view: TopView, rows: number): string[] {
   );
   const shown = busiest.slice(0, Math.max(1, rows));
   const table = formatTable(
-    ['peer', 'endpoint', 'handshake', 'round trip', 'in', 'out', 'received', 'sent', 'last half minute'],
+    ['peer', 'endpoint', 'handshake', 'round trip', 'in', 'out', 'received', 'sent', 'activity'],
     shown.map((peer) => [
       `${peer.publicKey.slice(0, 10)}…`,
       peer.endpoint ?? '(not known)',
