@@ -4,6 +4,7 @@
  * @module
  */
 import { Command, CommanderError } from 'commander';
+import { agentCommand } from './agent.ts';
 import { cniCommand } from './cni.ts';
 import { deviceCommand } from './device.ts';
 import { labCommand } from './lab.ts';
@@ -29,6 +30,7 @@ Examples:
   kilowire top wg0               watch it`,
     )
     .addCommand(labCommand())
+    .addCommand(agentCommand())
     .addCommand(deviceCommand())
     .addCommand(cniCommand())
     .addCommand(topCommand());

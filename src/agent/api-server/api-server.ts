@@ -70,6 +70,14 @@ export class ApiServer {
     return new URL(`http://${host.includes(':') ? `[${host}]` : host}:${bound}`);
   }
 
+  /** Serves on a socket that is bound already, in another network namespace perhaps. */
+  async listenOn(fd: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ fd }, resolve);
+    });
+  }
+
   /** Ends as if killed: every stream breaks off. What was stored is still there for the next `listen`. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));

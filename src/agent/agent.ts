@@ -1,0 +1,271 @@
+/**
+ * The agent of one node: hears what the API says, computes the mesh from its own point of view, brings the host there,
+ * and says of itself what the others need to know. It holds still while the API is away, and remembers nothing that it
+ * cannot read back.
+ * Source: Kilo's agent (events, heart-beat every 30 s, resync); docs/architecture.md.
+ * @module
+ */
+import type { Server } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { NetlinkSocket } from '../linux/netlink.ts';
+import { openRouteSocket } from '../linux/rtnetlink.ts';
+import { isReadyNode } from '../routing/node.ts';
+import { sentenceOf } from './agent-error.ts';
+import { AGENT_ANNOTATIONS, LAST_SEEN } from './annotations.ts';
+import { Cluster } from './cluster.ts';
+import { type Fault, FaultBook } from './faults.ts';
+import { HEARTBEAT_MS, HeartBeat } from './heart-beat.ts';
+import { DeviceProcess } from './host/device-process.ts';
+import { HostProgrammer } from './host/host-programmer.ts';
+import { PacketFilter } from './host/packet-filter.ts';
+import { HostNames, hostnameAddresses } from './host-names.ts';
+import { serveEndpoints } from './http-endpoints.ts';
+import { KernelWatch } from './kernel-watch.ts';
+import { loadNodeKey, type NodeKey } from './key-file.ts';
+import { KubernetesClient } from './kubernetes/client.ts';
+import type { ClusterAccess } from './kubernetes/cluster-access.ts';
+import { NODES } from './kubernetes/resources.ts';
+import type { Log } from './log.ts';
+import { MeshPass, type PassOutcome } from './mesh-pass.ts';
+import { AgentMetrics } from './metrics.ts';
+import type { AgentOptions } from './options.ts';
+import { changedAnnotations } from './own-node.ts';
+import { statusOf } from './status.ts';
+import { ViewClock } from './view-clock.ts';
+
+/** Several changes that come together are one pass. */
+const GATHER_MS = 30;
+const EXPIRY_LOOK_MS = 2000;
+const CLEAN_UP_PATIENCE_MS = 10_000;
+
+export interface AgentContext {
+  readonly options: AgentOptions;
+  readonly access: ClusterAccess;
+  readonly log: Log;
+  readonly version: string;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+const unixSeconds = (): number => Math.floor(Date.now() / 1000);
+
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #log: Log;
+  readonly #version: string;
+  readonly #metrics = new AgentMetrics();
+  readonly #faults: FaultBook;
+  readonly #client: KubernetesClient;
+  readonly #cluster: Cluster;
+  readonly #clock = new ViewClock();
+  readonly #socket: NetlinkSocket;
+  readonly #host: HostProgrammer;
+  readonly #pass: MeshPass;
+  readonly #heartBeat: HeartBeat;
+  readonly #key: NodeKey;
+  #outcome: PassOutcome | null = null;
+  #wanted = Promise.withResolvers<void>();
+  #passes = 0;
+
+  constructor({ options, access, log, version, environment }: AgentContext) {
+    this.#options = options;
+    this.#log = log;
+    this.#version = version;
+    this.#faults = new FaultBook(log);
+    this.#key = loadNodeKey(options.stateDirectory);
+    if (!this.#key.found)
+      log.warn('no private key was found; a new one has been made', { directory: options.stateDirectory });
+    this.#client = new KubernetesClient(access, { userAgent: `kilowire/${version}` });
+    this.#socket = openRouteSocket();
+    const { hostname, interfaceName, stateDirectory, createInterface: mayCreate, topologyLabel } = options;
+    const device = new DeviceProcess({ interfaceName, stateDirectory, mayCreate, environment });
+    this.#host = new HostProgrammer({
+      options,
+      socket: this.#socket,
+      device: device.control,
+      filter: new PacketFilter((operation, family) =>
+        this.#metrics.iptables({ operation, protocol: `IPv${family}` }),
+      ),
+      privateKey: this.#key.privateKey,
+      onChange: (what, count) => {
+        this.#metrics.changes({ what }, count);
+        log.info('changed the host', { what, count });
+      },
+    });
+    const apiError = (event: string) => (error: unknown) => {
+      this.#metrics.error({ event });
+      log.warn(sentenceOf(error), { component: 'k8s backend' });
+    };
+    this.#cluster = new Cluster({
+      client: this.#client,
+      hostname,
+      topologyLabel,
+      onChange: () => this.#want(),
+      onContact: () => this.#contact(),
+      onError: apiError('run'),
+    });
+    this.#pass = new MeshPass({
+      options,
+      cluster: this.#cluster,
+      names: new HostNames(() => this.#want()),
+      socket: this.#socket,
+      device,
+      host: this.#host,
+      publicKey: this.#key.publicKey,
+      ofHostname: hostnameAddresses(hostname),
+      onDeviceStarted: () => log.info('started the device', { interface: interfaceName }),
+    });
+    this.#heartBeat = new HeartBeat({ say: (signal) => this.#say(signal), onError: apiError('checkin') });
+  }
+
+  /** Runs until the signal; resolves when everything has been put down. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#log.info(`Starting Kilo network mesh '${this.#version}'.`);
+    const { interfaceName, listen, resyncMs, cleanUp } = this.#options;
+    const state = {
+      metrics: () => this.#metricsText(),
+      topology: () => this.#outcome?.topology ?? null,
+      status: () => this.#status(),
+    };
+    const server = await serveEndpoints(state, listen);
+    const watch = new KernelWatch(
+      () => [interfaceName, 'tunl0'],
+      () => this.#want(),
+    );
+    const timers = [
+      setInterval(() => this.#want(), resyncMs),
+      setInterval(() => this.#lookForExpiry(), EXPIRY_LOOK_MS),
+    ];
+    signal.addEventListener('abort', () => this.#want(), { once: true });
+    if (signal.aborted) this.#want();
+    await Promise.all([
+      this.#cluster.run(signal),
+      this.#reconcile(watch, signal),
+      this.#heartBeat.run(signal),
+    ]);
+    for (const timer of timers) clearInterval(timer);
+    watch.close();
+    this.#log.info('caught interrupt; gracefully cleaning up; see you next time!');
+    if (cleanUp) await this.#cleanUp();
+    await this.#putDown(server);
+  }
+
+  /** A pass is due. */
+  #want(): void {
+    this.#wanted.resolve();
+  }
+
+  /** The API spoke. After a silence the others wait for our heart-beat as we wait for theirs. */
+  #contact(): void {
+    const now = unixSeconds();
+    const silence = this.#clock.silence(now);
+    this.#clock.contact(now);
+    if (Number.isFinite(silence) && silence > HEARTBEAT_MS / 1000 + 5) this.#heartBeat.now();
+  }
+
+  /**
+   * A node whose heart-beat is overdue by the clock on the wall may only be late on our ears: our own heart-beat, coming back
+   * through the same watch, tells which.
+   */
+  #lookForExpiry(): void {
+    const topology = this.#outcome?.topology;
+    if (topology === undefined) return;
+    const now = unixSeconds();
+    const members = new Set(topology.segments.flatMap((segment) => segment.members.map(({ name }) => name)));
+    const overdue = this.#cluster.others.filter((node) => members.has(node.name) && !isReadyNode(node, now));
+    if (overdue.some((node) => !isReadyNode(node, this.#clock.time))) this.#want();
+    else if (overdue.length > 0 && this.#clock.silence(now) >= EXPIRY_LOOK_MS / 1000) this.#heartBeat.now();
+  }
+
+  async #reconcile(watch: KernelWatch, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#wanted.promise;
+      await delay(GATHER_MS);
+      this.#wanted = Promise.withResolvers();
+      // Before both have been read, what is missing from the view is not missing from the cluster.
+      if (signal.aborted || !this.#cluster.synced) continue;
+      await this.#onePass();
+      watch.ignoreSoFar();
+    }
+  }
+
+  async #onePass(): Promise<void> {
+    this.#passes++;
+    this.#metrics.reconcile();
+    try {
+      const outcome = await this.#pass.run(this.#clock.time, unixSeconds());
+      this.#outcome = outcome;
+      const { isLeader, segments, peers } = outcome.topology;
+      const names = segments.flatMap(({ members }) => members.map(({ name }) => name));
+      this.#cluster.tookPart(new Set(names));
+      this.#metrics.leader(isLeader ? 1 : 0);
+      this.#metrics.nodes(names.length);
+      this.#metrics.peers(peers.length);
+      if (outcome.failed) this.#metrics.error({ event: 'apply' });
+      this.#tell(outcome.faults);
+      const said = this.#cluster.own?.annotations ?? {};
+      if (Object.keys(changedAnnotations(said, outcome.annotations, [LAST_SEEN])).length > 0)
+        this.#heartBeat.now();
+    } catch (error) {
+      this.#metrics.error({ event: 'apply' });
+      const subject = { kind: 'node', name: this.#options.hostname } as const;
+      this.#tell([{ code: 'pass', subject, message: sentenceOf(error) }]);
+    }
+  }
+
+  #tell(faults: readonly Fault[]): void {
+    this.#faults.update(faults);
+    const counts = new Map<string, number>();
+    for (const { code } of this.#faults.current) counts.set(code, (counts.get(code) ?? 0) + 1);
+    this.#metrics.problems([...counts].map(([code, count]) => [{ code }, count]));
+  }
+
+  async #say(signal: AbortSignal): Promise<void> {
+    if (this.#outcome === null) return;
+    const want = { ...this.#outcome.annotations, [LAST_SEEN]: String(unixSeconds()) };
+    const annotations = changedAnnotations(this.#cluster.own?.annotations ?? {}, want);
+    const patch = { metadata: { annotations } };
+    this.#cluster.answered(await this.#client.patch(NODES, this.#options.hostname, patch, undefined, signal));
+  }
+
+  #status(): unknown {
+    return statusOf({
+      hostname: this.#options.hostname,
+      version: this.#version,
+      topology: this.#outcome?.topology ?? null,
+      device: this.#outcome?.device ?? null,
+      faults: this.#faults.current,
+      apiSilence: this.#clock.silence(unixSeconds()),
+      passes: this.#passes,
+    });
+  }
+
+  #metricsText(): string {
+    const silence = this.#clock.silence(unixSeconds());
+    if (Number.isFinite(silence)) this.#metrics.apiSilence(silence);
+    return this.#metrics.toString();
+  }
+
+  async #cleanUp(): Promise<void> {
+    for (const fault of await this.#host.remove(this.#outcome?.topology ?? null)) {
+      this.#metrics.error({ event: 'cleanUp' });
+      this.#log.error(fault);
+    }
+    const annotations = Object.fromEntries(AGENT_ANNOTATIONS.map((name) => [name, null]));
+    try {
+      const patience = AbortSignal.timeout(CLEAN_UP_PATIENCE_MS);
+      const patch = { metadata: { annotations } };
+      await this.#client.patch(NODES, this.#options.hostname, patch, undefined, patience);
+    } catch (error) {
+      this.#metrics.error({ event: 'cleanUp' });
+      this.#log.error(sentenceOf(error));
+    }
+  }
+
+  async #putDown(server: Server): Promise<void> {
+    this.#client.close();
+    this.#socket.close();
+    this.#key.privateKey.fill(0);
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * The cluster as the API tells it: nodes and Peers, read once and kept as the mesh's own records.
+ * Source: Kilo's watch of Nodes and Peers, and its rule of which changes matter (a heart-beat alone does not).
+ * @module
+ */
+import type { Node } from '../routing/node.ts';
+import type { Peer } from '../routing/peer.ts';
+import { GRANULARITY, LAST_SEEN, type NodeRecord, nodeRecord, WIREGUARD_IP } from './annotations.ts';
+import type { Fault } from './faults.ts';
+import type { KubernetesClient } from './kubernetes/client.ts';
+import { Mirror } from './kubernetes/mirror.ts';
+import { NODES, type NodeResource, PEERS, type PeerResource } from './kubernetes/resources.ts';
+import { peerOf, whyPeerInvalid } from './peer-resource.ts';
+
+/** The node this agent runs on, as the API has it. */
+export interface OwnNode {
+  readonly record: NodeRecord;
+  readonly uid: string;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+interface KeptNode {
+  readonly record: NodeRecord;
+  /** Equal when nothing has changed that the mesh is made of. */
+  readonly fingerprint: string;
+  readonly own?: OwnNode;
+}
+
+interface KeptPeer {
+  readonly peer: Peer;
+  readonly invalid: string | null;
+}
+
+export interface ClusterOptions {
+  readonly client: KubernetesClient;
+  readonly hostname: string;
+  readonly topologyLabel: string;
+  /** Something the mesh is made of may be different now. */
+  readonly onChange: () => void;
+  readonly onContact: () => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Written by every agent at each heart-beat, or of no meaning to others. */
+const IMMATERIAL = [LAST_SEEN, WIREGUARD_IP, GRANULARITY];
+
+export class Cluster {
+  readonly #options: ClusterOptions;
+  readonly #nodes: Mirror<NodeResource, KeptNode>;
+  readonly #peers: Mirror<PeerResource, KeptPeer>;
+  readonly #fingerprints = new Map<string, string>();
+  /** Nodes that took part in the last topology. */
+  #ready: ReadonlySet<string> = new Set();
+  #answered: NodeResource | undefined;
+
+  constructor(options: ClusterOptions) {
+    this.#options = options;
+    const { client, onError, onContact, onChange } = options;
+    this.#nodes = new Mirror({
+      client,
+      type: NODES,
+      keep: (resource) => this.#keep(resource),
+      onChange: (names) => this.#nodesChanged(names),
+      onContact,
+      onError,
+    });
+    this.#peers = new Mirror({
+      client,
+      type: PEERS,
+      keep: (resource) => ({ peer: peerOf(resource), invalid: whyPeerInvalid(resource) }),
+      onChange,
+      onError,
+    });
+  }
+
+  /** Follows the API until the signal. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.#nodes.run(signal), this.#peers.run(signal)]);
+  }
+
+  /** Whether both have been read once: before that, nothing is known and nothing may be changed. */
+  get synced(): boolean {
+    return this.#nodes.synced && this.#peers.synced;
+  }
+
+  get own(): OwnNode | undefined {
+    if (this.#answered !== undefined) return this.#keep(this.#answered).own;
+    return this.#nodes.items.get(this.#options.hostname)?.own;
+  }
+
+  get others(): readonly Node[] {
+    const { hostname } = this.#options;
+    return [...this.#nodes.items].flatMap(([name, { record }]) => (name === hostname ? [] : [record.node]));
+  }
+
+  /** Those that keep to the rules. */
+  get peers(): readonly Peer[] {
+    return [...this.#peers.items.values()].flatMap(({ peer, invalid }) => (invalid === null ? [peer] : []));
+  }
+
+  get faults(): readonly Fault[] {
+    const nodes = [...this.#nodes.items].flatMap(([name, { record }]) =>
+      record.faults.map(
+        (message): Fault => ({
+          code: 'annotation-ignored',
+          subject: { kind: 'node', name },
+          message: `Node "${name}": ${message}`,
+        }),
+      ),
+    );
+    const peers = [...this.#peers.items].flatMap(([name, { invalid }]): Fault[] =>
+      invalid === null
+        ? []
+        : [
+            {
+              code: 'peer-invalid',
+              subject: { kind: 'peer', name },
+              message: `Peer "${name}" is left out: ${invalid}`,
+            },
+          ],
+    );
+    return [...nodes, ...peers];
+  }
+
+  /** The API's answer to a patch of the own node: newer than what the watch has told so far. */
+  answered(own: NodeResource): void {
+    this.#answered = own;
+  }
+
+  /** A heart-beat of one of these only matters when it had none before. */
+  tookPart(names: ReadonlySet<string>): void {
+    this.#ready = names;
+  }
+
+  #keep(resource: NodeResource): KeptNode {
+    const { hostname, topologyLabel } = this.#options;
+    const { name, uid = '', annotations = {}, labels = {} } = resource.metadata;
+    const record = nodeRecord(resource, topologyLabel);
+    const material = Object.entries(annotations)
+      .filter(([key]) => key.startsWith('kilo.squat.ai/') && !IMMATERIAL.includes(key))
+      .toSorted(([a], [b]) => (a < b ? -1 : 1));
+    const spec = [resource.spec?.podCIDR, resource.spec?.podCIDRs, labels[topologyLabel]];
+    const fingerprint = JSON.stringify([material, spec]);
+    const mine = Object.fromEntries(
+      Object.entries(annotations).filter(([key]) => /^(?:kilo\.squat\.ai|kilowire\.dev)\//.test(key)),
+    );
+    return { record, fingerprint, ...(name === hostname ? { own: { record, uid, annotations: mine } } : {}) };
+  }
+
+  #nodesChanged(names: ReadonlySet<string> | null): void {
+    const { items } = this.#nodes;
+    let matters = names === null;
+    if (names === null) this.#answered = undefined;
+    for (const name of names ?? items.keys()) {
+      const fingerprint = items.get(name)?.fingerprint;
+      if (name === this.#options.hostname) this.#answered = undefined;
+      if (this.#fingerprints.get(name) !== fingerprint || !this.#ready.has(name)) matters = true;
+      if (fingerprint === undefined) this.#fingerprints.delete(name);
+      else this.#fingerprints.set(name, fingerprint);
+    }
+    if (matters) this.#options.onChange();
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Says what the own Node shall say: every 30 s, at once when there is something new, and soon again when nobody heard.
+ * Source: Kilo's check-in (30 s, fixed: others count a node as gone after 60 s).
+ * @module
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { BackOff } from './kubernetes/back-off.ts';
+
+export const HEARTBEAT_MS = 30_000;
+/** Endpoints may be discovered one by one; the API shall not hear each. */
+const LEAST_PAUSE_MS = 200;
+
+export interface HeartBeatOptions {
+  /** Writes it. */
+  readonly say: (signal: AbortSignal) => Promise<void>;
+  readonly onError: (error: unknown) => void;
+  readonly random?: () => number;
+}
+
+export class HeartBeat {
+  readonly #options: HeartBeatOptions;
+  #hurry = Promise.withResolvers<void>();
+
+  constructor(options: HeartBeatOptions) {
+    this.#options = options;
+  }
+
+  /** There is something to say. */
+  now(): void {
+    this.#hurry.resolve();
+  }
+
+  /** Runs until the signal; says nothing before it was asked to once. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { say, onError, random } = this.#options;
+    const backOff = new BackOff({ firstMs: 500, longestMs: 10_000, ...(random && { random }) });
+    signal.addEventListener('abort', () => this.now(), { once: true });
+    if (signal.aborted) return;
+    await this.#hurry.promise;
+    while (!signal.aborted) {
+      this.#hurry = Promise.withResolvers();
+      let pause = HEARTBEAT_MS;
+      try {
+        await say(signal);
+        backOff.reset();
+        await delay(LEAST_PAUSE_MS, undefined, { ref: false });
+      } catch (error) {
+        if (signal.aborted) return;
+        onError(error);
+        pause = backOff.next();
+        // What is urgent does not help an API that is away.
+        this.#hurry = Promise.withResolvers();
+      }
+      if (signal.aborted) return;
+      const end = new AbortController();
+      const rest = delay(pause, undefined, { signal: end.signal, ref: false }).catch(() => {});
+      await Promise.race([rest, this.#hurry.promise]);
+      end.abort();
+    }
+  }
+}

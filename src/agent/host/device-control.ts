@@ -1,0 +1,95 @@
+/**
+ * A WireGuard device by its control socket: reads what it has, changes what differs.
+ * Source: wireguard.com/xplatform; any userspace implementation answers to it.
+ * @module
+ */
+import { connect } from 'node:net';
+import type { DeviceChange, DeviceConfig, DeviceStatus } from '../../noise/device-config.ts';
+import { formatSet, joinChunks, parseGet, parseSetReply } from '../../noise/uapi-text.ts';
+import { diffDevices } from '../../routing/diff.ts';
+import { AgentError } from '../agent-error.ts';
+
+const ANSWER_TIMEOUT_MS = 3000;
+const LONGEST_ANSWER = 64 << 20;
+const REPLY_END = /(?:^|\n)errno=-?\d+\n\n$/;
+
+export class DeviceControl {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  async read(): Promise<DeviceStatus> {
+    return parseGet(await this.#converse(Buffer.from('get=1\n\n')));
+  }
+
+  async change(change: DeviceChange): Promise<void> {
+    const request = joinChunks(formatSet(change));
+    let errno: number;
+    try {
+      errno = parseSetReply(await this.#converse(request));
+    } finally {
+      request.fill(0); // it may hold the private key
+    }
+    if (errno !== 0)
+      throw new AgentError(
+        'ERR_AGENT_DEVICE',
+        `The device at ${this.path} refused its configuration (errno ${errno}).`,
+      );
+  }
+
+  /**
+   * Makes it shake hands with all peers it can dial: a keepalive that is switched on is sent at once. Peers hold sessions
+   * with the device that was here before and would send into the void for 15 s (WireGuard paper §6.2, §6.4).
+   */
+  async greet(config: DeviceConfig): Promise<void> {
+    const quiet = config.peers.filter((peer) => peer.endpoint !== undefined && !peer.persistentKeepalive);
+    for (const persistentKeepalive of [1, 0]) {
+      const peers = quiet.map(({ publicKey }) => ({ publicKey, updateOnly: true, persistentKeepalive }));
+      if (peers.length > 0) await this.change({ peers });
+    }
+  }
+
+  /** Makes it so; answers how many peers were touched, and whether anything was. */
+  async configure(
+    have: DeviceStatus,
+    want: DeviceConfig,
+  ): Promise<{ readonly changed: boolean; readonly peers: number }> {
+    const change = diffDevices(have, want);
+    if (change === null) return { changed: false, peers: 0 };
+    await this.change(change);
+    return { changed: true, peers: change.peers.length };
+  }
+
+  #converse(request: Uint8Array): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.path);
+      const pieces: Buffer[] = [];
+      let length = 0;
+      const fail = (why: string, cause?: unknown): void => {
+        const message = `The WireGuard device at ${this.path} does not answer: ${why}.`;
+        reject(new AgentError('ERR_AGENT_DEVICE', message, cause === undefined ? undefined : { cause }));
+      };
+      socket.setTimeout(ANSWER_TIMEOUT_MS, () => {
+        fail(`nothing came for ${ANSWER_TIMEOUT_MS} ms`);
+        socket.destroy();
+      });
+      socket.on('error', (cause) => fail(cause.message, cause));
+      socket.on('data', (piece) => {
+        pieces.push(piece);
+        length += piece.length;
+        if (length > LONGEST_ANSWER) socket.destroy(new Error('its answer has no end'));
+        if (piece.at(-1) !== 0x0a) return;
+        const tail = Buffer.concat(pieces.slice(-2)).toString('latin1');
+        if (!REPLY_END.test(tail)) return;
+        const text = Buffer.concat(pieces).toString('latin1');
+        for (const each of pieces) each.fill(0); // the answer to a get holds the private key
+        socket.destroy();
+        resolve(text);
+      });
+      socket.on('close', () => fail('it closed the connection'));
+      socket.write(request);
+    });
+  }
+}

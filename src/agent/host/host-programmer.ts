@@ -1,0 +1,215 @@
+/**
+ * Brings one host to what its topology asks for: links, device, packet filter, routes. Everything is read back first, so
+ * only what differs is touched, and a step that fails costs the others nothing.
+ * Source: Kilo's order of a reconcile (tunnel address, filter, address, WireGuard, link, routes and rules).
+ * @module
+ */
+import { changeLink } from '../../linux/link.ts';
+import type { NetlinkSocket } from '../../linux/netlink.ts';
+import type { DeviceStatus } from '../../noise/device-config.ts';
+import { type Cidr, formatAddress, hostCidr } from '../../noise/ip.ts';
+import { nthAddress } from '../../routing/ip-prefix.ts';
+import type { Links } from '../../routing/links.ts';
+import { desiredFilter } from '../../routing/nat.ts';
+import { podCIDROf, privateAddressOf } from '../../routing/node.ts';
+import { desiredRoutes, type Plan } from '../../routing/routes.ts';
+import type { Topology } from '../../routing/topology.ts';
+import { wireguardConfig } from '../../routing/wireguard-config.ts';
+import { sentenceOf } from '../agent-error.ts';
+import type { Fault } from '../faults.ts';
+import type { AgentOptions } from '../options.ts';
+import { keepConflist } from './cni-conflist.ts';
+import type { DeviceControl } from './device-control.ts';
+import { applyPlan } from './kernel-routes.ts';
+import { automaticMtu, type HostLinks, hasAddress, linkOfAddress, readLinks } from './links.ts';
+import type { PacketFilter } from './packet-filter.ts';
+import { keepLink, keepTunnel, removeLink } from './wireguard-link.ts';
+
+export interface HostProgrammerOptions {
+  readonly options: AgentOptions;
+  readonly socket: NetlinkSocket;
+  readonly device: DeviceControl;
+  readonly filter: PacketFilter;
+  /** A secret. */
+  readonly privateKey: Uint8Array;
+  /** Something was changed: what, and how much of it. */
+  readonly onChange: (what: string, count: number) => void;
+}
+
+const EMPTY: Plan = { routes: [], rules: [] };
+
+export class HostProgrammer {
+  readonly #context: HostProgrammerOptions;
+
+  constructor(context: HostProgrammerOptions) {
+    this.#context = context;
+  }
+
+  /** The names in use on this host at this moment. */
+  linksFor(host: HostLinks, topology: Topology): Links {
+    const own = privateAddressOf(topology.self);
+    return {
+      wireguard: this.#context.options.interfaceName,
+      private: own === null ? null : (linkOfAddress(host, own)?.name ?? null),
+      tunnel: this.#tunnelName(host),
+    };
+  }
+
+  #tunnelName(host: HostLinks): string {
+    const { encapsulator } = this.#context.options;
+    if (encapsulator === 'flannel') return 'flannel.1';
+    return encapsulator === 'cilium' && host.byName.has('cilium_tunl') ? 'cilium_tunl' : 'tunl0';
+  }
+
+  /** One pass. What could not be done is answered, not thrown. */
+  async apply(topology: Topology, host: HostLinks, status: DeviceStatus | null): Promise<readonly Fault[]> {
+    const faults: Fault[] = [];
+    const step = async (
+      code: string,
+      work: () => readonly string[] | Promise<readonly string[]>,
+    ): Promise<void> => {
+      const tell = (message: string): void => {
+        faults.push({ code, subject: { kind: 'host', name: topology.self.name }, message });
+      };
+      try {
+        for (const message of await work()) tell(message);
+      } catch (error) {
+        tell(sentenceOf(error));
+      }
+    };
+    const links = this.linksFor(host, topology);
+    const plan = this.#planFor(topology, host, links, faults);
+    await step('tunnel', () => this.#tunnel(topology, host, links, plan));
+    await step('filter', () => this.#filter(topology));
+    await step('interface', () => this.#interface(topology, host));
+    await step('device', () => this.#device(topology, status));
+    await step('routes', () => this.#routes(links, plan));
+    await step('cni', () => this.#conflist(podCIDROf(topology.self)));
+    return faults;
+  }
+
+  /** Routes whose source address the host does not have would be refused, all of them: they go without. */
+  #planFor(topology: Topology, host: HostLinks, links: Links, faults: Fault[]): Plan {
+    const { encapsulation, encapsulator, local } = this.#context.options;
+    const plan = desiredRoutes(topology, { links, encapsulation, encapsulator, local });
+    const own = privateAddressOf(topology.self);
+    if (own === null || hasAddress(host, own)) return plan;
+    faults.push({
+      code: 'internal-ip-not-on-host',
+      subject: { kind: 'node', name: topology.self.name },
+      message: `The private address ${formatAddress(own)} of this node is on none of its links: packets over the tunnel leave with another source.`,
+    });
+    const routes = plan.routes.map(({ source: _, ...route }) => route);
+    return { ...plan, routes };
+  }
+
+  #tunnel(topology: Topology, host: HostLinks, links: Links, plan: Plan): readonly string[] {
+    const { options, socket } = this.#context;
+    const needed = plan.routes.some(({ device }) => device === links.tunnel);
+    if (!needed || options.encapsulator === 'flannel') return [];
+    const link = host.byName.get(links.tunnel);
+    if (links.tunnel === 'cilium_tunl') {
+      if (link !== undefined && !link.up) socket.request(changeLink(link.index, { up: true }));
+      return [];
+    }
+    const outer = links.private === null ? undefined : host.byName.get(links.private);
+    const first = nthAddress(podCIDROf(topology.self), 1);
+    const address =
+      options.local && options.encapsulation !== 'never' && first !== null ? hostCidr(first) : null;
+    if (keepTunnel(socket, links.tunnel, { address, outerMtu: outer?.mtu ?? 1500 }))
+      this.#context.onChange('tunnel', 1);
+    return [];
+  }
+
+  async #filter(topology: Topology): Promise<readonly string[]> {
+    const { options, filter, onChange } = this.#context;
+    const { written, faults } = await filter.apply(
+      desiredFilter(topology, {
+        serviceCIDRs: options.serviceCIDRs,
+        cni: options.cniPath !== null,
+        forwardRules: options.forwardRules,
+        local: options.local,
+        encapsulation: options.encapsulation,
+        encapsulator: options.encapsulator,
+      }),
+    );
+    if (written.length > 0) onChange('filter', written.length);
+    return faults;
+  }
+
+  #interface(topology: Topology, host: HostLinks): readonly string[] {
+    const { options, socket, onChange } = this.#context;
+    const mtu = options.mtu ?? automaticMtu(host);
+    const want = { address: topology.wireguardCIDR, mtu, up: topology.isLeader };
+    if (keepLink(socket, options.interfaceName, want)) onChange('interface', 1);
+    return [];
+  }
+
+  async #device(topology: Topology, status: DeviceStatus | null): Promise<readonly string[]> {
+    const { device, privateKey, onChange } = this.#context;
+    const config = wireguardConfig(topology, privateKey);
+    if (status === null || config === null) return [];
+    const { changed, peers } = await device.configure(status, config);
+    if (changed) onChange('wireguard', Math.max(1, peers));
+    return [];
+  }
+
+  #routes(links: Links, plan: Plan): readonly string[] {
+    const { socket, onChange } = this.#context;
+    // Read again: the tunnel may have been made in this very pass.
+    const { added, replaced, removed, faults } = applyPlan(socket, readLinks(socket), links, plan);
+    if (added + replaced + removed > 0) onChange('routes', added + replaced + removed);
+    return faults;
+  }
+
+  #conflist(podCIDR: Cidr): readonly string[] {
+    const { cniPath } = this.#context.options;
+    if (cniPath !== null && keepConflist(cniPath, podCIDR)) this.#context.onChange('cni', 1);
+    return [];
+  }
+
+  /** Takes everything of ours away, and nothing else. */
+  async remove(topology: Topology | null): Promise<readonly string[]> {
+    const { options, socket, filter, device } = this.#context;
+    const faults: string[] = [];
+    const attempt = async (work: () => unknown): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        faults.push(sentenceOf(error));
+      }
+    };
+    const host = readLinks(socket);
+    const links =
+      topology === null
+        ? { wireguard: options.interfaceName, private: null, tunnel: this.#tunnelName(host) }
+        : this.linksFor(host, topology);
+    await attempt(async () => faults.push(...(await filter.remove()).faults));
+    await attempt(() => faults.push(...applyPlan(socket, host, links, EMPTY).faults));
+    if (options.cleanUpInterface) {
+      await attempt(() => removeLink(socket, options.interfaceName));
+    } else if (host.byName.has(options.interfaceName)) {
+      await attempt(() =>
+        keepLink(socket, options.interfaceName, {
+          address: null,
+          mtu: options.mtu ?? automaticMtu(host),
+          up: false,
+        }),
+      );
+      await attempt(() => device.change({ replacePeers: true, peers: [] }));
+    }
+    if (links.tunnel === 'tunl0' && host.byName.get('tunl0')?.kind === 'ipip')
+      await attempt(() => removeTunnel(socket));
+    return faults;
+  }
+}
+
+/** The one the kernel's module made cannot be deleted; it is left bare. */
+const removeTunnel = (socket: NetlinkSocket): void => {
+  keepLink(socket, 'tunl0', { address: null, mtu: 1480, up: false });
+  try {
+    removeLink(socket, 'tunl0');
+  } catch {
+    // EPERM for the module's own
+  }
+};

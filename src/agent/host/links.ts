@@ -1,0 +1,58 @@
+/**
+ * A host's links and addresses, read at one moment.
+ * Source: rtnetlink(7); Kilo's choice of the private link, of the MTU (default route's less 80) and of addresses.
+ * @module
+ */
+import { listAddresses, SCOPE_GLOBAL } from '../../linux/address.ts';
+import { type Link, listLinks } from '../../linux/link.ts';
+import type { NetlinkSocket } from '../../linux/netlink.ts';
+import { type Route as KernelRoute, listRoutes, TABLE_MAIN } from '../../linux/route.ts';
+import { type Address, type Cidr, parseCidr, sameAddress } from '../../noise/ip.ts';
+
+/** A tunnel's own headers: IPv6, UDP, WireGuard. */
+const OVERHEAD = 80;
+const FALLBACK_MTU = 1420;
+
+export interface HostAddress {
+  readonly link: number;
+  readonly cidr: Cidr;
+  readonly isGlobal: boolean;
+}
+
+export interface HostLinks {
+  readonly byName: ReadonlyMap<string, Link>;
+  readonly byIndex: ReadonlyMap<number, Link>;
+  readonly addresses: readonly HostAddress[];
+  /** Of the main table, best first. */
+  readonly defaultRoutes: readonly KernelRoute[];
+}
+
+export const readLinks = (socket: NetlinkSocket): HostLinks => {
+  const links = listLinks(socket);
+  return {
+    byName: new Map(links.map((link) => [link.name, link])),
+    byIndex: new Map(links.map((link) => [link.index, link])),
+    addresses: listAddresses(socket).flatMap(({ link, address, scope }) => {
+      const cidr = parseCidr(address);
+      return cidr === null ? [] : [{ link, cidr, isGlobal: scope === SCOPE_GLOBAL }];
+    }),
+    defaultRoutes: listRoutes(socket, { table: TABLE_MAIN })
+      .filter(({ destination, type }) => /^(?:0\.0\.0\.0|::)\/0$/.test(destination) && type === 'unicast')
+      .toSorted((a, b) => a.family - b.family || (a.metric ?? 0) - (b.metric ?? 0)),
+  };
+};
+
+export const hasAddress = ({ addresses }: HostLinks, wanted: Address): boolean =>
+  addresses.some(({ cidr }) => sameAddress(cidr.address, wanted));
+
+/** The link that carries an address; null when none does. */
+export const linkOfAddress = ({ addresses, byIndex }: HostLinks, wanted: Address): Link | null => {
+  const found = addresses.find(({ cidr }) => sameAddress(cidr.address, wanted));
+  return (found === undefined ? undefined : byIndex.get(found.link)) ?? null;
+};
+
+/** What fits into a tunnel over the default route. */
+export const automaticMtu = ({ defaultRoutes, byIndex }: HostLinks): number => {
+  const link = byIndex.get(defaultRoutes[0]?.link ?? -1);
+  return link === undefined || link.mtu <= OVERHEAD ? FALLBACK_MTU : link.mtu - OVERHEAD;
+};

@@ -1,0 +1,198 @@
+/**
+ * One pass: what the API says and what the host is, made into the mesh as this node sees it, put onto the host, and told
+ * in the node's own annotations.
+ * Source: Kilo's order of a reconcile; its rules for discovered endpoints.
+ * @module
+ */
+import type { NetlinkSocket } from '../linux/netlink.ts';
+import type { DeviceStatus } from '../noise/device-config.ts';
+import type { Address } from '../noise/ip.ts';
+import { keyText } from '../routing/key-text.ts';
+import { isReadyNode, type MeshEndpoint, type Node } from '../routing/node.ts';
+import type { Peer } from '../routing/peer.ts';
+import { buildTopology, type Topology } from '../routing/topology.ts';
+import { wireguardConfig } from '../routing/wireguard-config.ts';
+import { AgentError, sentenceOf } from './agent-error.ts';
+import { annotationsOf } from './annotations.ts';
+import type { Cluster, OwnNode } from './cluster.ts';
+import { type Fault, ofProblem } from './faults.ts';
+import type { DeviceProcess } from './host/device-process.ts';
+import type { HostProgrammer } from './host/host-programmer.ts';
+import { type HostLinks, hasAddress, readLinks } from './host/links.ts';
+import { type OwnAddresses, ownAddresses } from './host/own-addresses.ts';
+import type { HostNames } from './host-names.ts';
+import type { AgentOptions } from './options.ts';
+import { discoveredBy, type OwnEndpoint, ownEndpoint, ownInternalIP } from './own-node.ts';
+
+/** Where Kilo's pods hang; its addresses are not the node's. */
+const BRIDGE = 'kube-bridge';
+const TUNNEL = 'tunl0';
+/** Whoever was heard of this lately has tunnels with others. */
+const KNOWN_SECONDS = 180;
+
+export interface MeshPassContext {
+  readonly options: AgentOptions;
+  readonly cluster: Cluster;
+  readonly names: HostNames;
+  readonly socket: NetlinkSocket;
+  readonly device: DeviceProcess;
+  readonly host: HostProgrammer;
+  /** Base64. */
+  readonly publicKey: string;
+  /** What the hostname resolves to. */
+  readonly ofHostname: () => Promise<readonly Address[]>;
+  readonly onDeviceStarted: () => void;
+}
+
+export interface PassOutcome {
+  readonly topology: Topology;
+  readonly device: DeviceStatus | null;
+  readonly faults: readonly Fault[];
+  /** Some of the faults are of the host: what was wanted is not in place. */
+  readonly failed: boolean;
+  /** What the own Node shall say. */
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+export class MeshPass {
+  readonly #context: MeshPassContext;
+
+  constructor(context: MeshPassContext) {
+    this.#context = context;
+  }
+
+  /**
+   * @param time Unix seconds to judge heart-beats by.
+   * @param now Unix seconds.
+   * @throws AgentError, RoutingError when this node cannot take part; the host stays as it is.
+   */
+  async run(time: number, now: number): Promise<PassOutcome> {
+    const { options, cluster, socket, host } = this.#context;
+    const { hostname, granularity, subnet } = options;
+    const own = cluster.own;
+    if (own === undefined) {
+      throw new AgentError(
+        'ERR_AGENT_HOSTNAME',
+        `There is no Node "${hostname}" in the cluster: give --hostname the Node's name.`,
+      );
+    }
+    const faults: Fault[] = [...cluster.faults];
+    const links = readLinks(socket);
+    const { status: device, started } = await this.#readDevice(links, faults);
+    const addresses = ownAddresses(links, {
+      ofHostname: await this.#context.ofHostname(),
+      ignoredLinks: [options.interfaceName, BRIDGE, TUNNEL],
+      internalCIDRs: options.internalCIDRs,
+    });
+    const told = ownEndpoint(own, addresses, options);
+    const self = this.#selfOf(own, told, addresses, links);
+    const { nodes, peers } = await this.#resolved([...cluster.others, self], faults);
+    const discovered = discoveries(device, nodes, peers, time);
+    const view = {
+      nodes: nodes.map((each) =>
+        each.name === hostname ? { ...each, discoveredEndpoints: discovered, lastSeen: time } : each,
+      ),
+      peers,
+      now: time,
+    };
+    const topology = buildTopology(view, { granularity, subnet, hostname });
+    faults.push(...topology.problems.map(ofProblem));
+    // The device may have been started a moment ago.
+    const failures = await host.apply(topology, readLinks(socket), device);
+    if (started && now - own.record.node.lastSeen < KNOWN_SECONDS) await this.#greet(topology);
+    const annotations = annotationsOf({
+      endpoint: self.endpoint,
+      detectedEndpoint: told.detected,
+      internalIP: self.internalIP ?? null,
+      key: self.key,
+      lastSeen: now,
+      wireguardIP: topology.wireguardCIDR,
+      discoveredEndpoints: discovered,
+      granularity,
+      cniCompatibilityIP: self.cniCompatibilityIP ?? null,
+    });
+    return { topology, device, faults: [...faults, ...failures], failed: failures.length > 0, annotations };
+  }
+
+  /** The others still hold sessions with the device that was here before. */
+  async #greet(topology: Topology): Promise<void> {
+    const config = wireguardConfig(topology);
+    if (config !== null) await this.#context.device.control.greet(config);
+  }
+
+  async #readDevice(
+    links: HostLinks,
+    faults: Fault[],
+  ): Promise<{ readonly status: DeviceStatus | null; readonly started: boolean }> {
+    const { options, device, onDeviceStarted } = this.#context;
+    try {
+      const how = await device.ensure(links.byName.get(options.interfaceName));
+      if (how === 'started') onDeviceStarted();
+      return { status: await device.control.read(), started: how === 'started' };
+    } catch (error) {
+      const subject = { kind: 'host', name: options.hostname } as const;
+      faults.push({ code: 'device', subject, message: sentenceOf(error) });
+      return { status: null, started: false };
+    }
+  }
+
+  /** This node as the view shall have it: what the API says, and what it will say when our next words have arrived. */
+  #selfOf(own: OwnNode, { endpoint }: OwnEndpoint, addresses: OwnAddresses, links: HostLinks) {
+    const { options, publicKey } = this.#context;
+    if (endpoint === null) {
+      throw new AgentError(
+        'ERR_AGENT_ADDRESS',
+        'no valid IP was found: this host has no address that others could dial; set the annotation kilo.squat.ai/force-endpoint.',
+      );
+    }
+    const internalIP = ownInternalIP(own, addresses, (address) => hasAddress(links, address));
+    const cilium = options.encapsulator === 'cilium' ? links.byName.get('cilium_host') : undefined;
+    const overlay = links.addresses.find(
+      ({ link, cidr }) => link === cilium?.index && cidr.address.length === 4,
+    );
+    const { internalIP: _internal, cniCompatibilityIP: _overlay, ...rest } = own.record.node;
+    return {
+      ...rest,
+      key: publicKey,
+      endpoint,
+      ...(internalIP === null ? {} : { internalIP }),
+      ...(overlay === undefined ? {} : { cniCompatibilityIP: overlay.cidr }),
+    } satisfies Node;
+  }
+
+  /** With addresses for names; a name without one is told, and its owner waits. */
+  async #resolved(nodes: readonly Node[], faults: Fault[]) {
+    const { cluster, names } = this.#context;
+    const { peers } = cluster;
+    const owners = [
+      ...nodes.map(({ name, endpoint }) => ({ kind: 'node' as const, name, dns: endpoint?.dns })),
+      ...peers.map(({ name, endpoint }) => ({ kind: 'peer' as const, name, dns: endpoint?.dns })),
+    ];
+    await names.prepare(new Set(owners.flatMap(({ dns }) => dns ?? [])));
+    for (const { kind, name, dns } of owners) {
+      const why = dns === undefined ? null : names.fault(dns);
+      if (why === null) continue;
+      const message = `The endpoint ${dns} of ${kind} "${name}" does not resolve: ${why}.`;
+      faults.push({ code: 'endpoint-unresolved', subject: { kind, name }, message });
+    }
+    const withAddress = <Item extends { readonly endpoint?: MeshEndpoint }>(item: Item): Item =>
+      item.endpoint?.dns === undefined ? item : { ...item, endpoint: names.withAddress(item.endpoint) };
+    return { nodes: nodes.map(withAddress), peers: peers.map(withAddress) };
+  }
+}
+
+const discoveries = (
+  device: DeviceStatus | null,
+  nodes: readonly Node[],
+  peers: readonly Peer[],
+  time: number,
+): ReadonlyMap<string, MeshEndpoint> => {
+  const heard = (device?.peers ?? []).map(({ publicKey, endpoint, lastHandshake }) => ({
+    key: keyText(publicKey),
+    // A zone means something on this host only.
+    ...(endpoint === undefined || endpoint.zone !== undefined ? {} : { endpoint }),
+    heard: lastHandshake.seconds > 0,
+  }));
+  const ready = nodes.filter((node) => isReadyNode(node, time));
+  return discoveredBy({ peers: heard }, ready, peers);
+};

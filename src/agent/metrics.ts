@@ -1,0 +1,105 @@
+/**
+ * Counters and gauges in Prometheus' text format: Kilo's own names, and ours beside them.
+ * Source: Prometheus exposition format 0.0.4; Kilo's metrics.
+ * @module
+ */
+
+type Labels = Readonly<Record<string, string>>;
+
+interface Metric {
+  readonly kind: 'counter' | 'gauge';
+  readonly help: string;
+  readonly samples: Map<string, number>;
+}
+
+const escaped = (text: string): string =>
+  text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n');
+
+const labelText = (labels: Labels): string => {
+  const parts = Object.entries(labels).map(([name, value]) => `${name}="${escaped(value)}"`);
+  return parts.length === 0 ? '' : `{${parts.join(',')}}`;
+};
+
+export class Metrics {
+  readonly #metrics = new Map<string, Metric>();
+
+  /** A counter shows from its first event on; `zero` shows it before. */
+  counter(name: string, help: string, zero = false): (labels?: Labels, by?: number) => void {
+    const metric = this.#define(name, 'counter', help);
+    if (zero) metric.samples.set('', 0);
+    return (labels = {}, by = 1) => {
+      const key = labelText(labels);
+      metric.samples.set(key, (metric.samples.get(key) ?? 0) + by);
+    };
+  }
+
+  gauge(name: string, help: string): (value: number, labels?: Labels) => void {
+    const metric = this.#define(name, 'gauge', help);
+    return (value, labels = {}) => {
+      metric.samples.set(labelText(labels), value);
+    };
+  }
+
+  /** A gauge whose label values come and go: set all at once. */
+  gaugeFamily(name: string, help: string): (samples: readonly (readonly [Labels, number])[]) => void {
+    const metric = this.#define(name, 'gauge', help);
+    return (samples) => {
+      metric.samples.clear();
+      for (const [labels, value] of samples) metric.samples.set(labelText(labels), value);
+    };
+  }
+
+  #define(name: string, kind: Metric['kind'], help: string): Metric {
+    const metric: Metric = { kind, help, samples: new Map() };
+    this.#metrics.set(name, metric);
+    return metric;
+  }
+
+  toString(): string {
+    const lines: string[] = [];
+    for (const [name, { kind, help, samples }] of this.#metrics) {
+      if (samples.size === 0) continue;
+      lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
+      for (const [labels, value] of samples) lines.push(`${name}${labels} ${value}`);
+    }
+    return `${lines.join('\n')}\n`;
+  }
+}
+
+/** What an agent counts. */
+export class AgentMetrics {
+  readonly #all = new Metrics();
+  readonly error = this.#all.counter(
+    'kilo_errors_total',
+    'Number of errors that occurred while administering the mesh.',
+  );
+  readonly leader = this.#all.gauge('kilo_leader', 'Leadership status of the node.');
+  readonly nodes = this.#all.gauge('kilo_nodes', 'Number of nodes in the mesh.');
+  readonly peers = this.#all.gauge('kilo_peers', 'Number of peers in the mesh.');
+  readonly reconcile = this.#all.counter('kilo_reconciles_total', 'Number of reconciliation attempts.', true);
+  readonly iptables = this.#all.counter('kilo_iptables_operations_total', 'Number of iptables operations.');
+  readonly changes = this.#all.counter(
+    'kilowire_changes_total',
+    'Changes made to the host, by what was changed.',
+  );
+  readonly problems = this.#all.gaugeFamily(
+    'kilowire_problems',
+    'Members of the mesh that something is wrong with, by what it is.',
+  );
+  readonly apiSilence = this.#all.gauge(
+    'kilowire_api_silence_seconds',
+    'Time since the Kubernetes API last said something.',
+  );
+  readonly memory = this.#all.gauge('process_resident_memory_bytes', 'Resident memory size in bytes.');
+  readonly cpu = this.#all.gauge(
+    'process_cpu_seconds_total',
+    'Total user and system CPU time spent in seconds.',
+  );
+
+  toString(): string {
+    this.memory(process.memoryUsage.rss());
+    const { user, system } = process.cpuUsage();
+    this.cpu((user + system) / 1e6);
+    return this.#all.toString();
+  }
+}

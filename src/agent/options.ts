@@ -1,0 +1,197 @@
+/**
+ * What an agent is told to do: Kilo's flags with Kilo's defaults, and our own.
+ * Source: `kg --help` (names, defaults, checks and their sentences).
+ * @module
+ */
+import { hostname } from 'node:os';
+import { type Cidr, parseCidr } from '../noise/ip.ts';
+import type { Encapsulation, Encapsulator } from '../routing/links.ts';
+import type { Granularity } from '../routing/node.ts';
+import { AgentError } from './agent-error.ts';
+import { DEFAULT_TOPOLOGY_LABEL } from './annotations.ts';
+import { LOG_LEVELS, type LogLevel } from './log.ts';
+
+/** The flags as given, by their camel-cased names. */
+export interface AgentFlags {
+  readonly backend: string;
+  readonly cleanUp: boolean;
+  readonly cleanUpInterface: boolean;
+  readonly cni: boolean;
+  readonly cniPath: string;
+  readonly compatibility: string;
+  readonly createInterface: boolean;
+  readonly encapsulate: string;
+  readonly hostname: string;
+  readonly interface: string;
+  readonly internalCidr: readonly string[];
+  readonly iptablesForwardRules: boolean;
+  readonly kubeconfig: string;
+  readonly listen: string;
+  readonly local: boolean;
+  readonly logLevel: string;
+  readonly master: string;
+  readonly meshGranularity: string;
+  readonly mtu: string;
+  readonly port: string;
+  readonly prioritisePrivateAddresses: boolean;
+  readonly resyncPeriod: string;
+  readonly serviceCidr: readonly string[];
+  readonly stateDirectory: string;
+  readonly subnet: string;
+  readonly topologyLabel: string;
+}
+
+export const DEFAULT_FLAGS: AgentFlags = {
+  backend: 'kubernetes',
+  cleanUp: true,
+  cleanUpInterface: false,
+  cni: true,
+  cniPath: '/etc/cni/net.d/10-kilo.conflist',
+  compatibility: '',
+  createInterface: true,
+  encapsulate: 'always',
+  hostname: '',
+  interface: 'kilo0',
+  internalCidr: [],
+  iptablesForwardRules: false,
+  kubeconfig: '',
+  listen: ':1107',
+  local: true,
+  logLevel: 'info',
+  master: '',
+  meshGranularity: 'location',
+  mtu: 'auto',
+  port: '51820',
+  prioritisePrivateAddresses: false,
+  resyncPeriod: '30s',
+  serviceCidr: [],
+  stateDirectory: '/var/lib/kilo',
+  subnet: '10.4.0.0/16',
+  topologyLabel: DEFAULT_TOPOLOGY_LABEL,
+};
+
+export interface AgentOptions {
+  readonly hostname: string;
+  readonly granularity: Granularity;
+  readonly subnet: Cidr;
+  readonly interfaceName: string;
+  readonly createInterface: boolean;
+  readonly cleanUp: boolean;
+  readonly cleanUpInterface: boolean;
+  /** The conflist to keep; null when another network plugin serves the pods. */
+  readonly cniPath: string | null;
+  readonly encapsulation: Encapsulation;
+  readonly encapsulator: Encapsulator;
+  readonly internalCIDRs: readonly Cidr[];
+  readonly forwardRules: boolean;
+  readonly kubeconfig: string;
+  readonly master: string;
+  readonly listen: { readonly host: string | undefined; readonly port: number };
+  readonly local: boolean;
+  readonly logLevel: LogLevel;
+  /** Null: that of the default route's link, less what a tunnel adds. */
+  readonly mtu: number | null;
+  readonly port: number;
+  readonly prioritisePrivateAddresses: boolean;
+  readonly resyncMs: number;
+  readonly serviceCIDRs: readonly Cidr[];
+  readonly stateDirectory: string;
+  readonly topologyLabel: string;
+}
+
+export const agentOptions = (flags: AgentFlags): AgentOptions => {
+  oneOf('backend', flags.backend, ['kubernetes']);
+  const name = flags.hostname === '' ? hostname() : flags.hostname;
+  if (name === '') throw new AgentError('ERR_AGENT_HOSTNAME', 'failed to determine hostname');
+  if (
+    Buffer.byteLength(flags.interface) > 15 ||
+    !/^[^\s/]+$/.test(flags.interface) ||
+    /^\.\.?$/.test(flags.interface)
+  )
+    throw wrong(`"${flags.interface}" cannot name an interface: 1 to 15 characters, no space, no slash`);
+  return {
+    hostname: name,
+    granularity: oneOf('mesh granularity', flags.meshGranularity, ['location', 'full', 'cross']),
+    subnet: cidrOf('subnet', flags.subnet),
+    interfaceName: flags.interface,
+    createInterface: flags.createInterface,
+    cleanUp: flags.cleanUp,
+    cleanUpInterface: flags.cleanUpInterface,
+    cniPath: flags.cni ? flags.cniPath : null,
+    encapsulation: oneOf('encapsulation', flags.encapsulate, ['never', 'crosssubnet', 'always']),
+    // As in Kilo, a word that is none of these stands for plain IPIP.
+    encapsulator:
+      flags.compatibility === 'flannel' || flags.compatibility === 'cilium' ? flags.compatibility : 'ipip',
+    internalCIDRs: flags.internalCidr.map((text) => cidrOf('internal-cidr', text)),
+    forwardRules: flags.iptablesForwardRules,
+    kubeconfig: flags.kubeconfig,
+    master: flags.master,
+    listen: listenAddress(flags.listen),
+    local: flags.local,
+    logLevel: oneOf('log level', flags.logLevel, LOG_LEVELS),
+    mtu: mtuOf(flags.mtu),
+    port: portOf(flags.port),
+    prioritisePrivateAddresses: flags.prioritisePrivateAddresses,
+    resyncMs: durationMs('resync-period', flags.resyncPeriod),
+    serviceCIDRs: flags.serviceCidr.map((text) => cidrOf('service-cidr', text)),
+    stateDirectory: flags.stateDirectory,
+    topologyLabel: flags.topologyLabel,
+  };
+};
+
+const wrong = (message: string): AgentError => new AgentError('ERR_AGENT_OPTION', message);
+
+const oneOf = <Word extends string>(what: string, given: string, words: readonly Word[]): Word => {
+  const found = words.find((word) => word === given);
+  if (found !== undefined) return found;
+  throw wrong(`${what} ${given} unknown; possible values are: ${words.join(', ')}`);
+};
+
+const cidrOf = (flag: string, text: string): Cidr => {
+  const cidr = parseCidr(text);
+  if (cidr !== null) return cidr;
+  throw wrong(`--${flag}: "${text}" is not an address range; write it as 10.4.0.0/16`);
+};
+
+const mtuOf = (text: string): number | null => {
+  if (text === 'auto') return null;
+  if (/^\d{1,5}$/.test(text) && Number(text) >= 576 && Number(text) <= 65_535) return Number(text);
+  throw wrong(`failed to parse MTU "${text}": it is "auto" or a number from 576 to 65535`);
+};
+
+const portOf = (text: string): number => {
+  if (!/^-?\d{1,9}$/.test(text)) throw wrong(`invalid port: "${text}" is not a number`);
+  const port = Number(text);
+  if (port >= 1 && port <= 0xffff) return port;
+  throw wrong(`invalid port: port must be in range [1:65535], but got ${port}`);
+};
+
+const UNITS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** Go's time.ParseDuration: "30s", "1h30m", "1.5s". */
+export const durationMs = (flag: string, text: string): number => {
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)];
+  const whole = parts.map(([part]) => part).join('');
+  const total = parts.reduce((sum, [, value, unit = '']) => sum + Number(value) * (UNITS[unit] ?? 0), 0);
+  if (whole !== text || total <= 0)
+    throw wrong(`--${flag}: "${text}" is not a duration; write it as 30s or 5m`);
+  return total;
+};
+
+/** ":1107", "127.0.0.1:1107", "[::1]:1107" */
+const listenAddress = (text: string): AgentOptions['listen'] => {
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3] ?? Number.NaN);
+  if (match === null || port > 0xffff)
+    throw wrong(`--listen: "${text}" is not an address; write it as :1107`);
+  const host = match[1] ?? match[2] ?? '';
+  return { host: host === '' ? undefined : host, port };
+};

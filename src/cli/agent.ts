@@ -1,0 +1,80 @@
+/**
+ * `kilowire agent`: the node agent, with the flags of `kg`.
+ * @module
+ */
+import { Command } from 'commander';
+import type { AgentFlags } from '../agent/options.ts';
+import { version } from './version.ts';
+
+/** Go's way with booleans: --flag, --flag=true, --flag=false. */
+const truth = (text: string): boolean => {
+  if (/^(?:1|t|true)$/i.test(text)) return true;
+  if (/^(?:0|f|false)$/i.test(text)) return false;
+  throw new Error(`"${text}" is neither true nor false`);
+};
+
+const words = (text: string, before: readonly string[] = []): string[] => [...before, ...text.split(',')];
+
+export const agentCommand = (): Command =>
+  new Command('agent')
+    .description("run the node agent, in the place of Kilo's kg")
+    .option('--backend <name>', 'where nodes and peers are kept: kubernetes', 'kubernetes')
+    .option('--clean-up [bool]', 'on SIGTERM take away what was put on the host and the Node', truth, true)
+    .option('--clean-up-interface [bool]', 'then delete the WireGuard interface too', truth, false)
+    .option('--cni [bool]', "care for the CNI configuration and the pods' NAT", truth, true)
+    .option('--cni-path <file>', 'the CNI configuration', '/etc/cni/net.d/10-kilo.conflist')
+    .option('--compatibility <plugin>', 'run beside another network plugin: flannel or cilium', '')
+    .option('--create-interface [bool]', 'make the WireGuard interface when it is missing', truth, true)
+    .option('--encapsulate <when>', 'wrap packets inside a location: never, crosssubnet, always', 'always')
+    .option('--hostname <name>', 'name of this Node', '')
+    .option('--interface <name>', 'name of the WireGuard interface', 'kilo0')
+    .option('--internal-cidr <ranges>', 'take the private address from these ranges', words, [])
+    .option('--iptables-forward-rules [bool]', "accept the mesh's packets in FORWARD", truth, false)
+    .option('--kubeconfig <file>', "how to reach the API; without it the pod's own account", '')
+    .option('--listen <address>', 'health, metrics and graph', ':1107')
+    .option('--local [bool]', 'route inside a location too', truth, true)
+    .option('--log-level <level>', 'all, debug, info, warn, error, none', 'info')
+    .option('--master <url>', 'the API server, in place of the one in the kubeconfig', '')
+    .option('--mesh-granularity <how>', 'location, full, cross', 'location')
+    .option('--mtu <mtu>', 'of the WireGuard interface: auto or a number', 'auto')
+    .option('--port <port>', 'UDP port of the endpoint', '51820')
+    .option('--prioritise-private-addresses [bool]', 'dial this node at its private address', truth, false)
+    .option('--resync-period <duration>', 'look at everything again this often', '30s')
+    .option('--service-cidr <ranges>', 'destinations that are not masqueraded', words, [])
+    .option('--state-directory <directory>', "where the node's key is", '/var/lib/kilo')
+    .option('--subnet <range>', 'pool of mesh addresses, the same on every node', '10.4.0.0/16')
+    .option('--topology-label <label>', 'Node label that is the location', 'topology.kubernetes.io/region')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  kilowire agent --hostname=$(NODE_NAME)                          in a pod
+  kilowire agent --hostname n1 --kubeconfig ~/.kube/config --mesh-granularity full
+  kilowire agent --cni=false --compatibility=flannel --local=false   beside flannel`,
+    )
+    .action(async (given: Record<string, unknown>) => {
+      const flags = { ...given } as unknown as Record<keyof AgentFlags, unknown>;
+      // A boolean flag without a value.
+      for (const [name, value] of Object.entries(flags))
+        if (value === null) flags[name as keyof AgentFlags] = true;
+      await runAgent(flags as AgentFlags);
+    });
+
+const runAgent = async (flags: AgentFlags): Promise<void> => {
+  const { agentOptions } = await import('../agent/options.ts');
+  const { clusterAccess } = await import('../agent/kubernetes/kubeconfig.ts');
+  const { Log } = await import('../agent/log.ts');
+  const { Agent } = await import('../agent/agent.ts');
+  const options = agentOptions(flags);
+  const log = new Log(options.logLevel, (line) => process.stdout.write(line));
+  const access = await clusterAccess({
+    kubeconfig: options.kubeconfig,
+    master: options.master,
+    environment: process.env,
+    warn: (message) => log.warn(message),
+  });
+  const end = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => end.abort());
+  process.stdout.on('error', () => {}); // nobody reads the log any more
+  await new Agent({ options, access, log, version: version(), environment: process.env }).run(end.signal);
+};
