@@ -30,6 +30,13 @@ export function hostVethName({ containerId, ifname }: AttachmentName, salt = 0):
   return `veth${fnv1a(`${containerId}:${ifname}${salt === 0 ? '' : `:${salt}`}`).slice(0, 11)}`;
 }
 
+/** Hexadecimal digits of the attachment, up to 16. */
+export const shortHash = ({ containerId, ifname }: AttachmentName, digits: number): string =>
+  fnv1a(`${containerId}:${ifname}`).slice(0, digits);
+
+/** 32 bits of a text, for sets of nftables, which hold no texts. */
+export const numericHash = (text: string): number => Number.parseInt(fnv1a(text).slice(0, 8), 16);
+
 export const ownMacPrefix = '0a:59:';
 
 /**

@@ -18,6 +18,7 @@ export function natPlan(name: AttachmentName, config: NetworkConfig, addresses: 
     subnets: addresses.map(networkOf),
     masquerade: config.ipMasq,
     hostPorts: config.hostPorts,
+    options: config.hostPortOptions,
     addresses: addresses.map((address) => address.split('/')[0] ?? ''),
     owner: fileName(name),
   };
@@ -32,7 +33,10 @@ export function addNat(
   const addresses = allocations.map(({ address }) => address);
   const lock = records.lockNetwork('shared');
   try {
-    withNat(record.network, (table) => table.add(natPlan(record, config, addresses)));
+    withNat(record.network, (table) => {
+      table.add(natPlan(record, config, addresses));
+      forgetFlows(table, record);
+    });
   } finally {
     lock.release();
   }
@@ -41,7 +45,16 @@ export function addNat(
 }
 
 export function removeNat(record: AttachmentRecord): void {
-  withNat(record.network, (table) => table.remove(fileName(record)));
+  withNat(record.network, (table) => {
+    table.remove(fileName(record));
+    forgetFlows(table, record);
+  });
+}
+
+/** A UDP client that never pauses would be kept on the way it had before the port was opened, or closed. */
+function forgetFlows(table: NatTable, { hostPorts = [] }: AttachmentRecord): void {
+  const ports = hostPorts.filter((port) => port.startsWith('udp/')).map((port) => Number(port.slice(4)));
+  if (ports.length > 0) table.forgetUdpFlows(new Set(ports));
 }
 
 /** The table goes with the last attachment. One that begins meanwhile has its record, and waits for the lock. */

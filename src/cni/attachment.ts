@@ -12,10 +12,14 @@ import type { NetlinkSocket } from '../linux/netlink.ts';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
 import { type AttachmentName, hostVethName, macAddress } from './attachment-name.ts';
 import { addNat, usesNat } from './attachment-nat.ts';
+import { ifbName, limitBandwidth } from './bandwidth.ts';
 import { ensureBridge, ensureGateways } from './bridge.ts';
 import { CniError } from './cni-error.ts';
+import { portName } from './host-port.ts';
 import { type Allocation, allocate } from './ipam/allocator.ts';
+import { podName } from './ipam/ipam-config.ts';
 import { LeaseStore } from './ipam/lease-store.ts';
+import { isolate } from './isolation.ts';
 import type { Netns } from './netns.ts';
 import type { NetworkConfig } from './network-config.ts';
 import { type AttachmentRecord, RecordStore } from './record.ts';
@@ -107,16 +111,22 @@ function beginning(
     leases: config.ipam === undefined ? '' : config.leases,
     addresses: [],
     nat: usesNat(config),
+    ...extrasOf(request, config),
     podName: podName(request.args),
     at: new Date().toISOString(),
     result: undefined,
   };
 }
 
-function podName(args: ReadonlyMap<string, string>): string {
-  const name = args.get('K8S_POD_NAME') ?? '';
-  const namespace = args.get('K8S_POD_NAMESPACE') ?? '';
-  return namespace === '' ? name : `${namespace}/${name}`;
+/** What only some attachments have, left out of the record of the others. */
+function extrasOf(name: AttachmentName, config: NetworkConfig): Partial<AttachmentRecord> {
+  const { bandwidth, hostPorts, ingressPolicy, ipam } = config;
+  return {
+    ...(hostPorts.length === 0 ? {} : { hostPorts: hostPorts.map(portName) }),
+    ...(bandwidth === undefined || bandwidth.egressRate === 0 ? {} : { ifb: ifbName(name) }),
+    ...(ingressPolicy === 'open' ? {} : { isolated: true }),
+    ...(ipam === undefined || ipam.quarantine === 0 ? {} : { quarantine: ipam.quarantine }),
+  };
 }
 
 function build(
@@ -147,13 +157,20 @@ function build(
     name: record.ifname,
     addresses: allocations.map(({ address }) => address),
     routes: routes.map((route) => withGateway(route, allocations)),
+    tuning: config.tuning,
   });
+  const ifb =
+    config.bandwidth === undefined
+      ? undefined
+      : limitBandwidth(socket, record, record.hostVeth, config.bandwidth);
+  if (record.isolated) isolate(records.stateDir, config.name, bridge.name);
   if (record.nat) addNat(records, record, config, allocations);
   return {
     interfaces: [
       { name: bridge.name, mac: bridge.mac, mtu: bridge.mtu },
       { name: record.hostVeth, mac: hostMac, mtu: link.mtu },
       { name: record.ifname, mac: link.mac, mtu: link.mtu, sandbox: netns.path },
+      ...(ifb === undefined ? [] : [ifb]),
     ],
     ips: allocations.map((allocation) => ({ ...allocation, interface: 2 })),
     routes,
@@ -163,7 +180,7 @@ function build(
 
 function reserve(record: AttachmentRecord, { ipam }: NetworkConfig): readonly Allocation[] {
   if (ipam === undefined) return [];
-  const leases = new LeaseStore(record.leases, record, record.hostVeth);
+  const leases = new LeaseStore(record.leases, record, record.hostVeth, ipam.quarantine);
   leases.prepare();
   const allocations = allocate(leases, ipam.sets, ipam.excluded, ipam.requested);
   leases.discardDraft();

@@ -18,6 +18,37 @@ export interface HostPort {
   readonly containerPort: number;
 }
 
+/** How connections to host ports are masqueraded, for the network as a whole. */
+export interface HostPortOptions {
+  /** So that a container, or the host by way of 127.0.0.1, reaches itself through its host port. */
+  readonly snat: boolean;
+  /** Every connection to a host port comes from the host, whoever made it. */
+  readonly masqueradeAll: boolean;
+  /** The bit of the packet mark by which they are known, 0 to 31. */
+  readonly markBit: number;
+}
+
+export function parseHostPortOptions(config: JsonObject): HostPortOptions {
+  for (const key of ['conditionsV4', 'conditionsV6'])
+    if (config.list(key).length > 0) throw unsupported(key, config.raw(key), 'they are iptables arguments');
+  if (config.string('externalSetMarkChain') !== '')
+    throw unsupported(
+      'externalSetMarkChain',
+      config.raw('externalSetMarkChain'),
+      'it is a chain of iptables',
+    );
+  const markBit = config.integer('markMasqBit', 13);
+  if (markBit < 0 || markBit > 31)
+    throw new CniError('ERR_CNI_CONFIG', 'MasqMarkBit must be between 0 and 31');
+  return { snat: config.boolean('snat', true), masqueradeAll: config.boolean('masqAll'), markBit };
+}
+
+const unsupported = (key: string, value: unknown, why: string): CniError =>
+  new CniError(
+    'ERR_CNI_UNSUPPORTED_FIELD',
+    `"${key}": ${JSON.stringify(value)} is not supported: ${why}, and host ports are kept in nftables`,
+  );
+
 const protocols: readonly string[] = ['tcp', 'udp', 'sctp'];
 
 export function parseHostPorts(runtimeConfig: JsonObject): readonly HostPort[] {
@@ -38,6 +69,9 @@ export function parseHostPorts(runtimeConfig: JsonObject): readonly HostPort[] {
   }
   return [...ports.values()];
 }
+
+/** "udp/53" */
+export const portName = ({ protocol, hostPort }: HostPort): string => `${protocol}/${hostPort}`;
 
 export const describeHostPort = ({ protocol, hostIp, hostPort }: HostPort): string =>
   `${hostIp === '' ? '' : `${hostIp} `}${protocol}/${hostPort}`;

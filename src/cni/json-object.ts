@@ -21,6 +21,16 @@ export class JsonObject {
     return this.#entries.has(key.toLowerCase());
   }
 
+  /** All values, the keys in lower case. */
+  values(): Record<string, unknown> {
+    return Object.fromEntries(this.#entries);
+  }
+
+  /** The same object with other values under these keys. */
+  with(values: Readonly<Record<string, unknown>>): JsonObject {
+    return new JsonObject({ ...this.values(), ...lowered(values) }, this.#path);
+  }
+
   raw(key: string): unknown {
     return this.#entries.get(key.toLowerCase());
   }
@@ -86,6 +96,9 @@ export class JsonObject {
     );
   }
 }
+
+const lowered = (values: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(values).map(([key, value]) => [key.toLowerCase(), value]));
 
 export function asJsonObject(value: unknown, path: string): JsonObject {
   if (typeof value !== 'object' || value === null || Array.isArray(value))

@@ -6,20 +6,17 @@
  *       chain postrouting (nat, 100)   from @masquerade to outside of it: masquerade
  *                                      marked as a loop back to a pod: masquerade
  *       chain prerouting, output       to an address of this host: jump hostports
- *       chain hostports                from a pod or from 127.0.0.1: mark
+ *       chain hostports                from a pod or from 127.0.0.1, or to one of @masq_ports: mark
  *                                      protocol . port : pod's address . port      dnat
  *
- * The mark is bit 13, portmap's own. An element's comment is its attachment, "<container id>:<interface>".
+ * The mark is portmap's own, bit 13 unless the configuration says another. An element's comment is its attachment, "<container id>:<interface>".
  * @module
  */
+import { forgetUdpFlows } from '../linux/conntrack.ts';
 import { EEXIST, ENOENT } from '../linux/errno.ts';
 import { isNetlinkError, type NetlinkSocket } from '../linux/netlink.ts';
 import {
-  addChain,
   addElements,
-  addRule,
-  addSet,
-  addTable,
   applyNftables,
   type Change,
   claimElements,
@@ -28,49 +25,19 @@ import {
   openNftablesSocket,
   type Table,
 } from '../linux/nftables.ts';
-import { dnat, jump, masquerade, setPacketMark } from '../linux/nftables-action.ts';
 import { listElements } from '../linux/nftables-list.ts';
-import { concat, fib, ip, ip6, markBits, metaKey, th } from '../linux/nftables-match.ts';
-import type { Statement } from '../linux/nftables-rule.ts';
 import type { SetSpec } from '../linux/nftables-set.ts';
 import { CniError } from './cni-error.ts';
-import { describeHostPort, type HostPort } from './host-port.ts';
+import { describeHostPort, type HostPort, type HostPortOptions } from './host-port.ts';
 import { bounds, parsePrefix } from './ipam/ip-address.ts';
-
-const loopMark = 0x2000;
-const layout = 1;
-
-/** Holds the layout's number; claiming it decides which of several ADDs makes the table. */
-const made: SetSpec = { name: 'made', key: ['mark'] };
-
-interface FamilySets {
-  readonly masquerade: SetSpec;
-  readonly subnets: SetSpec;
-  readonly ports: SetSpec;
-  readonly hostports: SetSpec;
-  readonly hostipPorts: SetSpec;
-}
-
-function setsOf(family: 4 | 6): FamilySets {
-  const address = family === 4 ? 'ipv4_addr' : 'ipv6_addr';
-  const port = ['inet_proto', 'inet_service'] as const;
-  return {
-    masquerade: { name: `masquerade${family}`, key: [address], interval: true },
-    subnets: { name: `subnets${family}`, key: [address], interval: true },
-    ports: { name: `ports${family}`, key: port },
-    hostports: { name: `hostports${family}`, key: port, data: [address, 'inet_service'] },
-    hostipPorts: { name: `hostip_ports${family}`, key: [address, ...port], data: [address, 'inet_service'] },
-  };
-}
-
-const sets = { 4: setsOf(4), 6: setsOf(6) };
-const families = [4, 6] as const;
+import { families, layOut, layoutKey, made, sets } from './nat-layout.ts';
 
 export interface NatPlan {
   /** "10.42.0.0/24", of each address of the attachment. */
   readonly subnets: readonly string[];
   readonly masquerade: boolean;
   readonly hostPorts: readonly HostPort[];
+  readonly options: HostPortOptions;
   /** Addresses without prefix. */
   readonly addresses: readonly string[];
   /** "<container id>:<interface>" */
@@ -91,7 +58,7 @@ export class NatTable {
   }
 
   add(plan: NatPlan): void {
-    this.#make();
+    this.#make(plan.options.markBit);
     const changes = families.flatMap((family) => this.#additions(family, plan));
     try {
       applyNftables(this.#socket, changes);
@@ -105,6 +72,10 @@ export class NatTable {
   remove(owner: string): void {
     const changes = this.#portsOf((comment) => comment === owner);
     if (changes.length > 0) applyNftables(this.#socket, changes);
+  }
+
+  forgetUdpFlows(ports: ReadonlySet<number>): void {
+    forgetUdpFlows(this.#socket, ports);
   }
 
   /** Takes out the host ports of all attachments but these. */
@@ -165,63 +136,20 @@ export class NatTable {
     }
   }
 
-  #make(): void {
-    const table = this.#table;
-    if (listElements(this.#socket, table, made).length > 0) return;
+  #make(markBit: number): void {
+    const present = listElements(this.#socket, this.#table, made).map(({ key }) => Number(key[0]));
+    if (present.includes(layoutKey(markBit))) return;
     try {
-      applyNftables(this.#socket, [
-        addTable(table),
-        addSet(table, made),
-        claimElements(table, made, [{ key: layout }]),
-        ...families.flatMap((family) =>
-          Object.values(sets[family]).map((set: SetSpec) => addSet(table, set)),
-        ),
-        addChain(table, { name: 'prerouting', base: { type: 'nat', hook: 'prerouting', priority: -100 } }),
-        addChain(table, { name: 'output', base: { type: 'nat', hook: 'output', priority: -100 } }),
-        addChain(table, { name: 'postrouting', base: { type: 'nat', hook: 'postrouting', priority: 100 } }),
-        addChain(table, { name: 'hostports' }),
-        addRule(table, 'prerouting', [fib.daddrType.is('local'), jump('hostports')]),
-        addRule(table, 'output', [fib.daddrType.is('local'), jump('hostports')]),
-        addRule(table, 'postrouting', [markBits(loopMark).is(loopMark), masquerade()]),
-        ...families.flatMap((family) => this.#rules(family)),
-      ]);
+      applyNftables(this.#socket, layOut(this.#table, markBit, present));
     } catch (error) {
       // Another ADD was faster by a moment.
       if (!isNetlinkError(error, EEXIST)) throw error;
     }
   }
 
-  #rules(family: 4 | 6): readonly Change[] {
-    const { saddr, daddr } = family === 4 ? ip : ip6;
-    const names = sets[family];
-    const multicast = family === 4 ? '224.0.0.0/4' : 'ff00::/8';
-    const local = family === 4 ? '127.0.0.0/8' : '::1';
-    const port = concat(metaKey.l4proto, th.dport);
-    const rule = (chain: string, ...statements: readonly Statement[]): Change =>
-      addRule(this.#table, chain, statements);
-    const mark = setPacketMark(loopMark, loopMark);
-    const target = { port: true, family } as const;
-    return [
-      rule(
-        'postrouting',
-        saddr.in(names.masquerade.name),
-        daddr.notIn(names.masquerade.name),
-        daddr.not(multicast),
-        masquerade(),
-      ),
-      rule('hostports', saddr.in(names.subnets.name), port.in(names.ports.name), mark),
-      rule('hostports', saddr.is(local), port.in(names.ports.name), mark),
-      rule(
-        'hostports',
-        dnat({ key: concat(daddr, metaKey.l4proto, th.dport), map: names.hostipPorts.name, ...target }),
-      ),
-      rule('hostports', nfproto(family), dnat({ key: port, map: names.hostports.name, ...target })),
-    ];
-  }
-
   #additions(family: 4 | 6, plan: NatPlan): readonly Change[] {
     const table = this.#table;
-    const { subnets, masquerade, ports, hostports, hostipPorts } = sets[family];
+    const { subnets, masquerade, ports, masqPorts, hostports, hostipPorts } = sets[family];
     const nets = new Set(ofFamily(plan.subnets, family));
     const [address] = ofFamily(plan.addresses, family);
     const changes: Change[] = [];
@@ -231,7 +159,9 @@ export class NatTable {
     for (const port of plan.hostPorts.filter(({ hostIp }) => applies(hostIp, family))) {
       const element = { key: keyOf(port), data: [address, port.containerPort], comment: plan.owner };
       changes.push(claimElements(table, isAny(port.hostIp) ? hostports : hostipPorts, [element]));
-      changes.push(addElements(table, ports, [{ key: [port.protocol, port.hostPort] }]));
+      const number = [{ key: [port.protocol, port.hostPort] }];
+      if (plan.options.snat) changes.push(addElements(table, ports, number));
+      if (plan.options.masqueradeAll) changes.push(addElements(table, masqPorts, number));
     }
     return changes;
   }
@@ -240,7 +170,7 @@ export class NatTable {
   #portsOf(isMeant: (owner: string | undefined) => boolean): readonly Change[] {
     const changes: Change[] = [];
     for (const family of families) {
-      const { hostports, hostipPorts, ports } = sets[family];
+      const { hostports, hostipPorts, ports, masqPorts } = sets[family];
       const kept = new Set<string>();
       const freed = new Set<string>();
       for (const map of [hostports, hostipPorts]) {
@@ -250,8 +180,12 @@ export class NatTable {
           if (meant && Array.isArray(data)) changes.push(deleteElements(this.#table, map, [{ key, data }]));
         }
       }
-      const unused = [...freed].filter((port) => !kept.has(port)).map((port) => ({ key: port.split(' ') }));
-      if (unused.length > 0) changes.push(deleteElements(this.#table, ports, unused));
+      const unused = [...freed].filter((port) => !kept.has(port));
+      for (const set of unused.length === 0 ? [] : [ports, masqPorts]) {
+        const present = new Set(this.#keysOf(set));
+        const gone = unused.filter((port) => present.has(port)).map((port) => ({ key: port.split(' ') }));
+        if (gone.length > 0) changes.push(deleteElements(this.#table, set, gone));
+      }
     }
     return changes;
   }
@@ -269,6 +203,10 @@ export class NatTable {
 
   #keys(set: SetSpec): readonly string[] {
     return listElements(this.#socket, this.#table, set).map(({ key }) => key[0] ?? '');
+  }
+
+  #keysOf(set: SetSpec): readonly string[] {
+    return listElements(this.#socket, this.#table, set).map(({ key }) => key.join(' '));
   }
 
   #conflict(plan: NatPlan): CniError | undefined {
@@ -308,5 +246,3 @@ const ofFamily = (texts: readonly string[], family: 4 | 6): readonly string[] =>
 function keyOf({ hostIp, protocol, hostPort }: HostPort): readonly string[] {
   return [...(isAny(hostIp) ? [] : [hostIp]), protocol, String(hostPort)];
 }
-
-const nfproto = (family: 4 | 6): Statement => metaKey.nfproto.is(family === 4 ? 'ipv4' : 'ipv6');

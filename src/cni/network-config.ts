@@ -4,28 +4,18 @@
  * Source: containernetworking/plugins bridge and host-local documentation; CNI specification 1.1.0 §1.
  * @module
  */
+import { type Bandwidth, parseBandwidth } from './bandwidth.ts';
 import { CniError } from './cni-error.ts';
-import { type HostPort, parseHostPorts } from './host-port.ts';
-import {
-  type AddressRange,
-  checkRangeSets,
-  type Excluded,
-  parseExcluded,
-  parseRange,
-  type RangeSet,
-} from './ipam/address-pool.ts';
-import { type IpAddress, parseAddress, parsePrefix } from './ipam/ip-address.ts';
-import { asJsonObject, type JsonObject } from './json-object.ts';
+import { withSubnetFile } from './flannel.ts';
+import { type HostPort, type HostPortOptions, parseHostPortOptions, parseHostPorts } from './host-port.ts';
+import { type IpamConfig, parseIpam } from './ipam/ipam-config.ts';
+import { type IngressPolicy, parseIngressPolicy } from './isolation.ts';
+import type { JsonObject } from './json-object.ts';
 import type { Environment, Request } from './request.ts';
-import type { Dns, Route } from './result.ts';
+import type { Dns } from './result.ts';
+import { parseTuning, type Tuning } from './tuning.ts';
 
-export interface IpamConfig {
-  readonly sets: readonly RangeSet[];
-  readonly excluded: readonly Excluded[];
-  readonly routes: readonly Route[];
-  readonly resolvConf: string;
-  readonly requested: readonly IpAddress[];
-}
+export type { IpamConfig } from './ipam/ipam-config.ts';
 
 /** Where everything about a network is kept. */
 export interface StatePaths {
@@ -44,7 +34,11 @@ export interface NetworkConfig extends StatePaths {
   readonly hairpinMode: boolean;
   readonly promiscMode: boolean;
   readonly portIsolation: boolean;
+  readonly ingressPolicy: IngressPolicy;
   readonly hostPorts: readonly HostPort[];
+  readonly hostPortOptions: HostPortOptions;
+  readonly bandwidth: Bandwidth | undefined;
+  readonly tuning: Tuning | undefined;
   /** 0: the kernel's default. */
   readonly mtu: number;
   /** undefined: no addresses, a layer 2 attachment. */
@@ -58,10 +52,13 @@ export interface NetworkConfig extends StatePaths {
 const defaultDataDir = '/var/lib/cni/networks';
 const defaultStateDir = '/var/lib/cni/kilowire';
 
-export function parseNetworkConfig(request: Request, env: Environment): NetworkConfig {
-  const { config } = request;
+export function parseNetworkConfig(asked: Request, env: Environment): NetworkConfig {
+  const config = withSubnetFile(asked.config);
+  const request = { ...asked, config };
   refuseUnsupported(config);
+  checkBackend(config);
   const isDefaultGateway = config.boolean('isDefaultGateway');
+  const ingressPolicy = parseIngressPolicy(config);
   const hairpinMode = config.boolean('hairpinMode');
   const promiscMode = config.boolean('promiscMode');
   if (hairpinMode && promiscMode)
@@ -75,8 +72,12 @@ export function parseNetworkConfig(request: Request, env: Environment): NetworkC
     ipMasq: config.boolean('ipMasq'),
     hairpinMode,
     promiscMode,
-    portIsolation: config.boolean('portIsolation'),
+    portIsolation: config.boolean('portIsolation') || ingressPolicy === 'isolated',
+    ingressPolicy,
     hostPorts: parseHostPorts(config.object('runtimeConfig')),
+    hostPortOptions: parseHostPortOptions(config),
+    bandwidth: parseBandwidth(config),
+    tuning: parseTuning(config, request.ifname),
     mtu: mtu(config),
     ipam: parseIpam(request),
     dns: parseDns(config.object('dns')),
@@ -94,6 +95,15 @@ export function parseStatePaths({ config, network }: Request, env: Environment):
     stateDir: absolute('stateDir', stateDir),
     leases: `${absolute('ipam.dataDir', dataDir)}/${network}`,
   };
+}
+
+/** Go's plugins ask which; here it is always nftables, beside whatever else filters on the node. */
+function checkBackend(config: JsonObject): void {
+  for (const key of ['ipMasqBackend', 'backend']) {
+    const backend = config.string(key);
+    if (!['', 'nftables', 'iptables'].includes(backend))
+      throw new CniError('ERR_CNI_CONFIG', `unknown ipmasq backend "${backend}"`);
+  }
 }
 
 /** What this version does not do is said, not skipped: a network that silently lacks what was asked is worse. */
@@ -132,96 +142,11 @@ function mac(request: Request): string {
   const asked =
     request.config.object('runtimeConfig').string('mac') ||
     request.config.object('args').object('cni').string('mac') ||
-    (request.args.get('MAC') ?? '');
+    (request.args.get('MAC') ?? '') ||
+    request.config.string('mac');
   if (asked !== '' && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(asked))
     throw new CniError('ERR_CNI_CONFIG', `failed to make veth pair: address ${asked}: invalid MAC address`);
   return asked.toLowerCase();
-}
-
-/**
- * `ipam` without a type is built in when it names addresses; so is a bare top-level `subnet`.
- * Neither: a layer 2 attachment, as in Go's bridge.
- */
-function parseIpam(request: Request): IpamConfig | undefined {
-  const { config } = request;
-  const ipam = config.object('ipam');
-  const type = ipam.string('type');
-  if (type !== '' && type !== 'host-local')
-    throw new CniError(
-      'ERR_CNI_UNSUPPORTED_FIELD',
-      `"ipam.type": "${type}" is not supported; leave it out or write "host-local", both are built in`,
-    );
-  const runtime = config.object('runtimeConfig');
-  const named = [
-    ...rangeSetsOf(runtime.list('ipRanges'), 'runtimeConfig.ipRanges'),
-    ...(ipam.string('subnet') === '' ? [] : [[parseRange(ipam)]]),
-    ...rangeSetsOf(ipam.list('ranges'), 'ipam.ranges'),
-  ];
-  const sets = named.length > 0 || config.string('subnet') === '' ? named : [[parseRange(config)]];
-  if (sets.length === 0) {
-    if (type === '') return undefined;
-    throw new CniError('ERR_CNI_CONFIG', 'no IP ranges specified');
-  }
-  checkRangeSets(sets);
-  checkFamilies(request, sets);
-  return {
-    sets,
-    excluded: parseExcluded(ipam.strings('exclude')),
-    routes: parseRoutes(ipam),
-    resolvConf: ipam.string('resolvConf'),
-    requested: requestedAddresses(request),
-  };
-}
-
-/** A list of sets; also a flat list of ranges, which some runtimes send for `ipRanges`: each is then a set. */
-function rangeSetsOf(list: readonly unknown[], path: string): readonly RangeSet[] {
-  return list.map((set, index): readonly AddressRange[] =>
-    Array.isArray(set)
-      ? set.map((range, at) => parseRange(asJsonObject(range, `${path}[${index}][${at}]`)))
-      : [parseRange(asJsonObject(set, `${path}[${index}]`))],
-  );
-}
-
-function checkFamilies({ cniVersion }: Request, sets: readonly RangeSet[]): void {
-  if (cniVersion !== '0.1.0' && cniVersion !== '0.2.0') return;
-  const families = sets.map((set) => set[0]?.family);
-  if (new Set(families).size < families.length)
-    throw new CniError(
-      'ERR_CNI_CONFIG',
-      `CNI version ${cniVersion} does not support more than 1 address per family`,
-    );
-}
-
-export function parseRoutes(ipam: JsonObject): readonly Route[] {
-  return ipam.objects('routes').map((object) => {
-    const dst = object.string('dst');
-    const prefix = parsePrefix(dst);
-    if (prefix === undefined) throw new CniError('ERR_CNI_CONFIG', `invalid CIDR address: ${dst}`);
-    const gw = object.string('gw');
-    if (gw !== '' && parseAddress(gw)?.family !== prefix.family)
-      throw new CniError('ERR_CNI_CONFIG', `invalid gateway "${gw}" of the route to ${dst}`);
-    const metrics: Record<string, number> = {};
-    for (const key of ['mtu', 'advmss', 'priority', 'table', 'scope'] as const) {
-      const value = object.optionalInteger(key);
-      if (value !== undefined) metrics[key] = value;
-    }
-    return { dst, ...(gw === '' ? {} : { gw }), ...metrics };
-  });
-}
-
-function requestedAddresses({ args, config }: Request): readonly IpAddress[] {
-  const texts = [
-    ...(args.get('IP') ?? '').split(',').filter((text) => text !== ''),
-    ...config.object('args').object('cni').strings('ips'),
-    ...config.object('runtimeConfig').strings('ips'),
-  ];
-  const addresses = new Map<string, IpAddress>();
-  for (const text of texts) {
-    const address = parseAddress(text.split('/')[0] ?? '');
-    if (address === undefined) throw new CniError('ERR_CNI_CONFIG', `invalid IP address "${text}" requested`);
-    addresses.set(`${address.family}:${address.value}`, address);
-  }
-  return [...addresses.values()];
 }
 
 export function parseDns(dns: JsonObject): Dns {

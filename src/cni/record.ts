@@ -26,6 +26,7 @@ import {
 } from 'node:fs';
 import { type AttachmentLock, lockAttachment, lockNetwork } from './attachment-lock.ts';
 import { type AttachmentName, fileName, hostVethName } from './attachment-name.ts';
+import { ifbName } from './bandwidth.ts';
 import { errorCode, makeDirectory, removeFile } from './files.ts';
 import type { StatePaths } from './network-config.ts';
 import type { Result } from './result.ts';
@@ -45,12 +46,22 @@ export interface AttachmentRecord extends AttachmentName {
   readonly addresses: readonly string[];
   /** It has a part in the network's nftables table. */
   readonly nat: boolean;
+  /** Host ports as "udp/53", for what the kernel remembers of them. */
+  readonly hostPorts?: readonly string[];
+  /** Link through which what the container sends is limited. */
+  readonly ifb?: string;
+  /** Its bridge is kept apart from other bridges, a thing the attachments of the network have in common. */
+  readonly isolated?: boolean;
+  /** Seconds its addresses rest after it. */
+  readonly quarantine?: number;
   readonly podName: string;
   readonly at: string;
   readonly result: Result | undefined;
 }
 
 export class RecordStore {
+  /** Of all networks. */
+  readonly stateDir: string;
   readonly directory: string;
   readonly #network: string;
   readonly #networkLock: string;
@@ -62,6 +73,7 @@ export class RecordStore {
     this.#networkLock = `${stateDir}/.${network}.lock`;
     this.#bootMark = `${stateDir}/.${network}.boot`;
     this.directory = `${stateDir}/${network}`;
+    this.stateDir = stateDir;
     this.#network = network;
     this.#leases = leases;
   }
@@ -204,6 +216,8 @@ export class RecordStore {
       leases: this.#leases,
       addresses: [],
       nat: true,
+      ifb: ifbName(name),
+      isolated: true,
       podName: '',
       at: '',
       result: undefined,

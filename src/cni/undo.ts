@@ -8,7 +8,9 @@ import type { NetlinkSocket } from '../linux/netlink.ts';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
 import type { AttachmentName } from './attachment-name.ts';
 import { dropTableIfUnused, removeNat } from './attachment-nat.ts';
+import { deleteIfb } from './bandwidth.ts';
 import { LeaseStore } from './ipam/lease-store.ts';
+import { releaseIsolation } from './isolation.ts';
 import type { AttachmentRecord, RecordStore } from './record.ts';
 import { deleteVeth } from './veth.ts';
 
@@ -19,15 +21,19 @@ import { deleteVeth } from './veth.ts';
 export function undo(records: RecordStore, record: AttachmentRecord, socket: NetlinkSocket): void {
   // Links do not survive a reboot; a record that tells nothing of its boot is taken for one of this.
   if (record.bootId === '' || record.bootId === bootId()) deleteVeth(socket, record.hostVeth);
+  if (record.ifb !== undefined) deleteIfb(socket, record.ifb);
   if (record.nat) removeNat(record);
   if (record.leases !== '') {
-    const leases = new LeaseStore(record.leases, record, record.hostVeth);
+    // An address that was never handed out needs no rest.
+    const quarantine = record.state === 'done' ? record.quarantine : 0;
+    const leases = new LeaseStore(record.leases, record, record.hostVeth, quarantine);
     leases.discardDraft();
     const held = record.state === 'done' ? record.addresses : leases.heldByOwner();
     for (const address of held) leases.release(address);
   }
   records.remove(record);
   dropTableIfUnused(records, record.network);
+  if (record.isolated) releaseIsolation(records.stateDir, record.network, () => records.isEmpty());
 }
 
 let boot: string | undefined;

@@ -14,6 +14,7 @@ import { CniError } from './cni-error.ts';
 import { bounds, formatAddress, parsePrefix } from './ipam/ip-address.ts';
 import type { Netns } from './netns.ts';
 import type { Route } from './result.ts';
+import { type Tuning, tuningRequests, writeSysctls } from './tuning.ts';
 
 export interface VethPlan {
   readonly hostName: string;
@@ -31,6 +32,7 @@ export interface PodPlan {
   /** "10.42.0.5/24" */
   readonly addresses: readonly string[];
   readonly routes: readonly Route[];
+  readonly tuning: Tuning | undefined;
 }
 
 const loopback = 1;
@@ -93,8 +95,10 @@ export function configurePod(netns: Netns, plan: PodPlan): Link {
         newAddress({ link: link.index, address, ...familyDefaults(address) }),
       ),
       changeLink(link.index, { up: true }),
+      ...(plan.tuning === undefined ? [] : tuningRequests(plan.tuning, link.index)),
       ...plan.routes.map((route) => podRoute(route, link.index)),
     ]);
+    if (plan.tuning !== undefined) writeSysctls(netns, plan.tuning);
     return link;
   } finally {
     socket.close();

@@ -32,6 +32,7 @@ export const IFF_LOOPBACK = 0x8;
 export const IFF_RUNNING = 0x40;
 export const IFF_NOARP = 0x80;
 export const IFF_PROMISC = 0x100;
+export const IFF_ALLMULTI = 0x200;
 export const IFF_MULTICAST = 0x1000;
 
 const AF_BRIDGE = 7;
@@ -79,6 +80,7 @@ export interface LinkChange {
   readonly master?: number | undefined;
   readonly up?: boolean | undefined;
   readonly promiscuous?: boolean | undefined;
+  readonly allMulticast?: boolean | undefined;
   readonly arp?: boolean | undefined;
   readonly alias?: string | undefined;
   readonly queueLength?: number | undefined;
@@ -185,6 +187,7 @@ export const changeLink = (index: number, change: LinkChange): Request => ({
     };
     bit(change.up, IFF_UP);
     bit(change.promiscuous, IFF_PROMISC);
+    bit(change.allMulticast, IFF_ALLMULTI);
     bit(change.arp === undefined ? undefined : !change.arp, IFF_NOARP);
     linkHeader(w, index, flags, mask);
     writeAttributes(w, LinkAttributes, {

@@ -99,6 +99,41 @@ describe.skipIf(process.getuid?.() !== 0).each(programs)('NAT of the CNI executa
     await world.ok({ verb: 'DEL', pod: 'd' });
   });
 
+  test('a UDP client that never pauses is answered when the port opens, and by the next holder', async () => {
+    world.addPod('u');
+    world.addPod('v');
+    world.addPod('w');
+    // Somebody else's attachment, so that connections are tracked before the port opens.
+    await world.ok({ verb: 'ADD', pod: 'w', config: world.config({ ipMasq: true }) });
+    const steady = `
+      const socket = require('node:dgram').createSocket('udp4');
+      socket.on('message', (data) => process.stdout.write(data + '\\n'));
+      socket.on('error', () => {});
+      socket.bind(40000, () => setInterval(() => socket.send('?', 8053, '192.0.2.1'), 20));`;
+    const asking = spawn('nsenter', [`--net=${world.podPath('wan')}`, process.execPath, '-e', steady]);
+    servers.push(asking);
+    let heard = '';
+    asking.stdout.on('data', (data) => {
+      heard += data;
+    });
+    const hear = async (name: string) => {
+      for (let turn = 0; turn < 100 && !heard.includes(name); turn++)
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(heard).toContain(name);
+    };
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const config = withPorts(mapping(8053, { Protocol: 'udp' }));
+    await world.ok({ verb: 'ADD', pod: 'u', config });
+    await serve('u', 80);
+    await hear('u 192.0.2.2');
+    await world.ok({ verb: 'DEL', pod: 'u', netns: '' });
+    await world.ok({ verb: 'ADD', pod: 'v', config });
+    await serve('v', 80);
+    await hear('v 192.0.2.2');
+    await world.ok({ verb: 'DEL', pod: 'v', config });
+    await world.ok({ verb: 'DEL', pod: 'w' });
+  });
+
   test('a port of one address is not a port of the others', async () => {
     world.addPod('e');
     world.onNode('ip', 'address', 'add', '192.0.2.9/24', 'dev', 'wan0');

@@ -205,7 +205,7 @@ export class CniWorld {
         .filter(({ kind, name }) => kind === 'veth' && name !== 'wan0')
         .map(({ name }) => name),
       leases: files(join(this.directory, 'leases/kwgnet')).filter(
-        (name) => !name.startsWith('last_reserved_ip.'),
+        (name) => !name.startsWith('last_reserved_ip.') && !name.startsWith('.rest-'),
       ),
       state: files(join(this.directory, 'state/kwgnet')),
       tables: this.onNode('nft', 'list', 'tables').trim(),

@@ -15,6 +15,7 @@ export interface Reservations {
   last(set: number): IpAddress | undefined;
   setLast(set: number, address: string): void;
   addresses(): readonly string[];
+  isResting(address: string): boolean;
 }
 
 export interface Allocation {
@@ -74,16 +75,22 @@ function next(store: Reservations, set: RangeSet, index: number, excluded: reado
   const family = set[0]?.family ?? 4;
   let taken: ReadonlySet<string> | undefined;
   let failed = 0;
+  let resting = 0;
   for (const value of candidates(set, store.last(index), excluded)) {
     const address: IpAddress = { family, value };
     const text = formatAddress(address);
     if (taken?.has(text)) continue;
+    if (store.isResting(text)) {
+      resting++;
+      continue;
+    }
     if (store.reserve(text)) return address;
     if (++failed === tries) taken = new Set(store.addresses());
   }
   throw new CniError(
     'ERR_CNI_ADDRESS',
     `failed to allocate for range ${index}: no IP addresses available in range set: ${describeSet(set)}`,
+    resting === 0 ? {} : { details: `${resting} were given back a moment ago and rest, see ipam.quarantine` },
   );
 }
 

@@ -12,6 +12,7 @@
 import { closeSync, linkSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { errorCode, makeDirectory, removeFile } from '../files.ts';
 import { type IpAddress, parseAddress } from './ip-address.ts';
+import { isResting, rest } from './quarantine.ts';
 
 export interface Owner {
   readonly containerId: string;
@@ -22,12 +23,17 @@ export class LeaseStore {
   readonly directory: string;
   readonly #owner: Owner;
   readonly #draft: string;
+  readonly #quarantine: number;
 
-  /** `token` names this attachment's drafts, so that whoever cleans up after it finds them. */
-  constructor(directory: string, owner: Owner, token: string) {
+  /**
+   * `token` names this attachment's drafts, so that whoever cleans up after it finds them. With a quarantine of some
+   * seconds, addresses rest for so long between `release` and the next time they are found free.
+   */
+  constructor(directory: string, owner: Owner, token: string, quarantine = 0) {
     this.directory = directory;
     this.#owner = owner;
     this.#draft = `${directory}/.draft-${token}`;
+    this.#quarantine = quarantine;
   }
 
   prepare(): void {
@@ -69,7 +75,14 @@ export class LeaseStore {
 
   /** Removes the lease if it is ours; leaves it when the address meanwhile belongs to another. */
   release(address: string): void {
-    if (this.isOurs(address)) removeFile(`${this.directory}/${address}`);
+    if (!this.isOurs(address)) return;
+    if (this.#quarantine > 0) rest(this.directory, address);
+    removeFile(`${this.directory}/${address}`);
+  }
+
+  /** Nobody has it, but somebody had a moment ago. */
+  isResting(address: string): boolean {
+    return this.#quarantine > 0 && isResting(this.directory, address, this.#quarantine);
   }
 
   isOurs(address: string): boolean {

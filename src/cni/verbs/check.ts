@@ -10,9 +10,11 @@ import type { NetlinkSocket } from '../../linux/netlink.ts';
 import { listRoutes } from '../../linux/route.ts';
 import { openRouteSocket } from '../../linux/rtnetlink.ts';
 import { natPlan, withNat } from '../attachment-nat.ts';
+import { missingLimits } from '../bandwidth.ts';
 import { CniError } from '../cni-error.ts';
 import { formatPrefix, networkOf, parsePrefix } from '../ipam/ip-address.ts';
 import { LeaseStore } from '../ipam/lease-store.ts';
+import { isIsolated } from '../isolation.ts';
 import { type Netns, openNetns } from '../netns.ts';
 import { type NetworkConfig, parseNetworkConfig } from '../network-config.ts';
 import { type PreviousResult, parsePreviousResult } from '../previous-result.ts';
@@ -33,7 +35,7 @@ export function check(request: Request, env: Environment): void {
       throw wrong(`Sandbox in prevResult ${pod.sandbox} doesn't match configured netns: ${netns.path}`);
     checkLeases(request, config, previous);
     const host = checkRecord(request, config, netns);
-    withSocket(openRouteSocket(), (socket) => checkHost(socket, config, previous, host));
+    withSocket(openRouteSocket(), (socket) => checkHost(socket, request, config, previous, host));
     withSocket(openRouteSocketIn(netns.fd), (socket) => checkPod(socket, pod, previous));
   } finally {
     netns.close();
@@ -64,6 +66,7 @@ function checkLeases(request: Request, config: NetworkConfig, previous: Previous
 
 function checkHost(
   socket: NetlinkSocket,
+  request: Request,
   config: NetworkConfig,
   previous: PreviousResult,
   hostVeth: string | undefined,
@@ -81,6 +84,12 @@ function checkHost(
     throw wrong(`Bridge interface ${config.bridge} is not promiscuous`);
   if (config.isGateway) checkGateways(socket, bridge, previous);
   if (hostVeth !== undefined) checkPort(socket, bridge, config, hostVeth);
+  if (hostVeth !== undefined && config.bandwidth !== undefined) {
+    const missing = missingLimits(socket, request, hostVeth, config.bandwidth);
+    if (missing.length > 0) throw wrong(`traffic control has lost ${missing.join(', ')}`);
+  }
+  if (config.ingressPolicy !== 'open' && !isIsolated(config.bridge))
+    throw wrong(`nftables has lost the ingress policy of ${config.bridge}`);
 }
 
 function checkGateways(socket: NetlinkSocket, bridge: Link, previous: PreviousResult): void {

@@ -29,6 +29,10 @@ export class MemoryReservations implements Reservations {
     this.lasts.set(set, address);
   }
 
+  isResting(): boolean {
+    return false;
+  }
+
   addresses(): readonly string[] {
     return [...this.held];
   }

@@ -71,6 +71,7 @@ describe('records', () => {
     step(() => store.prepare());
     const addresses = allocate(
       {
+        isResting: () => false,
         addresses: () => store.addresses(),
         last: (set) => store.last(set),
         // The killed process does not come back to release anything.
