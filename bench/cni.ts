@@ -73,20 +73,23 @@ function main(): void {
   console.log(`leases and records ${folder === undefined ? 'in memory' : 'on disk'}\n`);
 
   const runs = new Map<Quantity, number[][]>();
-  for (let round = 0; round < rounds; round += 1) {
-    for (const measure of measures) {
-      for (const [quantity, figures] of measure.run(sets, count)) {
-        const all = runs.get(quantity) ?? sets.map(() => []);
-        figures.forEach((figure, index) => {
-          all[index]?.push(figure);
-        });
-        runs.set(quantity, all);
-        console.log(`${quantity.id.padEnd(14)} ${figures.map(number).join('  ')}`);
+  try {
+    for (let round = 0; round < rounds; round += 1) {
+      for (const measure of measures) {
+        for (const [quantity, figures] of measure.run(sets, count)) {
+          const all = runs.get(quantity) ?? sets.map(() => []);
+          figures.forEach((figure, index) => {
+            all[index]?.push(figure);
+          });
+          runs.set(quantity, all);
+          console.log(`${quantity.id.padEnd(14)} ${figures.map(number).join('  ')}`);
+        }
       }
     }
+  } finally {
+    for (const { directory } of sets) rmSync(directory, { recursive: true });
+    if (folder !== undefined) rmSync(folder, { recursive: true });
   }
-  for (const { directory } of sets) rmSync(directory, { recursive: true });
-  if (folder !== undefined) rmSync(folder, { recursive: true });
 
   sets.slice(1).forEach((peer, index) => {
     const rows = [...runs].map(([quantity, all]) =>
