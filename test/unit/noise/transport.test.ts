@@ -54,7 +54,7 @@ beforeEach(() => {
   index = 0xffff_ff00;
 });
 
-const NAMES = ['initiate', 'retry', 'keepalive', 'flush', 'gone', 'stale'];
+const NAMES = ['initiate', 'retry', 'keepalive', 'flush', 'gone', 'stale', 'roamed'];
 
 /** What it wants done, as words. */
 function wanted(): string[] {
@@ -268,6 +268,21 @@ describe('receiving', () => {
     transport.clearSource(PEER);
     expect(memory[at + 28]).toBe(16);
     expect(memory.slice(at + 29, at + 64).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test('tells of a move once, and not of another source address of our own', () => {
+    const record = new Uint8Array(64);
+    record.fill(7, 0, 16);
+    record[28] = 16;
+    transport.roam(PEER, record, 0);
+    transport.roam(PEER, record, 0);
+    expect(wanted()).toEqual([`roamed ${PEER}`]);
+    record.fill(9, 29, 44);
+    transport.roam(PEER, record, 0);
+    expect(wanted()).toEqual([]);
+    record[2] = 8;
+    transport.roam(PEER, record, 0);
+    expect(wanted()).toEqual([`roamed ${PEER}`]);
   });
 });
 
