@@ -1,0 +1,35 @@
+/**
+ * The conflist as Kilo rewrites it.
+ * @module
+ */
+import { describe, expect, it } from 'vitest';
+import { withPodCIDR } from '../../../src/agent/host/cni-conflist.ts';
+import { cidr } from '../../../src/noise/ip.ts';
+
+/** Kilo's default, from its ConfigMap. */
+const DEFAULT = `{
+   "cniVersion":"0.4.0", "name":"kilo",
+   "plugins":[
+      {"name":"kubernetes","type":"bridge","bridge":"kube-bridge","isDefaultGateway":true,"forceAddress":true,"mtu":1420,"ipam":{"type":"host-local"}},
+      {"type":"portmap","snat":true,"capabilities":{"portMappings":true}}
+   ]
+}`;
+/** What Kilo was seen to make of it. */
+const WRITTEN =
+  '{"cniVersion":"0.4.0","name":"kilo","plugins":[{"bridge":"kube-bridge","forceAddress":true,"ipam":{"ranges":[[{"subnet":"10.42.0.0/24"}]],"type":"host-local"},"isDefaultGateway":true,"mtu":1420,"name":"kubernetes","type":"bridge"},{"capabilities":{"portMappings":true},"snat":true,"type":"portmap"}]}';
+
+describe('the conflist', () => {
+  it('gets the range as Kilo writes it, byte for byte', () =>
+    expect(withPodCIDR(DEFAULT, cidr('10.42.0.0/24'))).toBe(WRITTEN));
+  it('that has it is left alone', () => expect(withPodCIDR(WRITTEN, cidr('10.42.0.0/24'))).toBeNull());
+  it('with another range is given the right one', () => {
+    expect(withPodCIDR(WRITTEN, cidr('10.42.7.0/24'))).toBe(WRITTEN.replace('10.42.0.0', '10.42.7.0'));
+  });
+  it.each([
+    ['{', 'it is not JSON'],
+    ['{"type":"bridge"}', 'it has no plugins'],
+    ['{"plugins":[{"type":"portmap"}]}', 'none of its plugins has an "ipam"'],
+  ])('%s is told and left', (text, why) =>
+    expect(() => withPodCIDR(text, cidr('10.42.0.0/24'))).toThrow(why),
+  );
+});
