@@ -9,9 +9,10 @@ import { networkOf } from './ipam/ip-address.ts';
 import { type NatPlan, NatTable } from './nat-table.ts';
 import type { NetworkConfig } from './network-config.ts';
 import type { AttachmentRecord, RecordStore } from './record.ts';
+import { destroyGuards, guard } from './spoof-guard.ts';
 
-export const usesNat = ({ ipMasq, hostPorts, ipam }: NetworkConfig): boolean =>
-  ipam !== undefined && (ipMasq || hostPorts.length > 0);
+export const usesNat = ({ ipMasq, hostPorts, ipam, ipamPlugin }: NetworkConfig): boolean =>
+  (ipam !== undefined || ipamPlugin !== undefined) && (ipMasq || hostPorts.length > 0);
 
 export function natPlan(name: AttachmentName, config: NetworkConfig, addresses: readonly string[]): NatPlan {
   return {
@@ -44,6 +45,16 @@ export function addNat(
   if (config.hostPorts.length > 0) enableSysctl(`net/ipv4/conf/${config.bridge}/route_localnet`);
 }
 
+/** Its own MAC address only, from here on. */
+export function addGuard(records: RecordStore, record: AttachmentRecord, mac: string): void {
+  const lock = records.lockNetwork('shared');
+  try {
+    guard(record.network, record.hostVeth, mac);
+  } finally {
+    lock.release();
+  }
+}
+
 export function removeNat(record: AttachmentRecord): void {
   withNat(record.network, (table) => {
     table.remove(fileName(record));
@@ -62,7 +73,9 @@ export function dropTableIfUnused(records: RecordStore, network: string): void {
   if (!records.wasShared() || !records.isEmpty()) return;
   const lock = records.lockNetwork('alone');
   try {
-    if (records.isEmpty()) withNat(network, (table) => table.destroy());
+    if (!records.isEmpty()) return;
+    withNat(network, (table) => table.destroy());
+    destroyGuards(network);
   } finally {
     lock.release();
   }

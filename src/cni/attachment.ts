@@ -11,7 +11,7 @@ import { getLink } from '../linux/link.ts';
 import type { NetlinkSocket } from '../linux/netlink.ts';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
 import { type AttachmentName, hostVethName, macAddress } from './attachment-name.ts';
-import { addNat, usesNat } from './attachment-nat.ts';
+import { addGuard, addNat, usesNat } from './attachment-nat.ts';
 import { ifbName, limitBandwidth } from './bandwidth.ts';
 import { ensureBridge, ensureGateways } from './bridge.ts';
 import { CniError } from './cni-error.ts';
@@ -28,6 +28,7 @@ import { readResolvConf } from './resolv-conf.ts';
 import type { Dns, Result, Route } from './result.ts';
 import { bootId, reclaimEarlierBoot, undo } from './undo.ts';
 import { configurePod, createVeth } from './veth.ts';
+import { ensureFiltering, ensureVlanGateway, joinVlans } from './vlan.ts';
 
 export function attach(request: Request, config: NetworkConfig, netns: Netns): Result {
   const records = new RecordStore(config, config.name);
@@ -51,6 +52,7 @@ export function attach(request: Request, config: NetworkConfig, netns: Netns): R
         return result;
       } catch (error) {
         undo(records, record, socket);
+        forgetForeign(config);
         throw error;
       }
     } finally {
@@ -78,6 +80,15 @@ function clearWay(records: RecordStore, socket: NetlinkSocket, name: AttachmentN
       },
     );
   undo(records, record, socket);
+}
+
+/** The plugin that gave the addresses, or was about to, takes them back; what made the ADD fail is what is told. */
+function forgetForeign({ ipamPlugin }: NetworkConfig): void {
+  try {
+    ipamPlugin?.run('DEL');
+  } catch {
+    // The runtime's own DEL calls it again.
+  }
 }
 
 /** The name follows from the attachment; only when a stranger has it does another one. */
@@ -125,6 +136,7 @@ function extrasOf(name: AttachmentName, config: NetworkConfig): Partial<Attachme
     ...(hostPorts.length === 0 ? {} : { hostPorts: hostPorts.map(portName) }),
     ...(bandwidth === undefined || bandwidth.egressRate === 0 ? {} : { ifb: ifbName(name) }),
     ...(ingressPolicy === 'open' ? {} : { isolated: true }),
+    ...(config.macSpoofCheck ? { guarded: true } : {}),
     ...(ipam === undefined || ipam.quarantine === 0 ? {} : { quarantine: ipam.quarantine }),
   };
 }
@@ -136,13 +148,20 @@ function build(
   netns: Netns,
   socket: NetlinkSocket,
 ): Result {
-  const allocations = reserve(record, config);
+  const foreign = config.ipamPlugin?.add(config.isGateway);
+  const allocations = foreign?.allocations ?? reserve(record, config);
   const bridge = ensureBridge(socket, config);
-  if (config.isGateway) ensureGateways(socket, bridge, gatewaysOf(allocations), config.forceAddress);
+  if (config.vlans !== undefined) ensureFiltering(socket, bridge);
+  const leg =
+    config.isGateway && config.vlans !== undefined && config.vlans.id !== 0
+      ? ensureVlanGateway(socket, bridge, config.vlans, config.mtu)
+      : undefined;
+  if (config.isGateway) ensureGateways(socket, leg ?? bridge, gatewaysOf(allocations), config.forceAddress);
   const ipv4 = allocations.find(({ address }) => !address.includes(':'))?.address.split('/')[0];
   const hostMac = macAddress(record.hostVeth);
   const mac =
     config.mac || macAddress(`${record.hostVeth}:pod`, ipv4 === undefined ? undefined : parseIp(ipv4));
+  if (record.guarded) addGuard(records, record, mac);
   createVeth(socket, bridge, netns, {
     hostName: record.hostVeth,
     hostMac,
@@ -152,12 +171,15 @@ function build(
     hairpin: config.hairpinMode,
     isolated: config.portIsolation,
   });
-  const routes = routesOf(config, allocations);
+  if (config.vlans !== undefined) joinVlans(socket, record.hostVeth, config.vlans);
+  const routes = routesOf(config, foreign?.routes ?? config.ipam?.routes ?? [], allocations);
   const link = configurePod(netns, {
     name: record.ifname,
     addresses: allocations.map(({ address }) => address),
     routes: routes.map((route) => withGateway(route, allocations)),
     tuning: config.tuning,
+    detectsDuplicates: config.detectsDuplicates,
+    leavesDown: config.leavesDown,
   });
   const ifb =
     config.bandwidth === undefined
@@ -170,11 +192,16 @@ function build(
       { name: bridge.name, mac: bridge.mac, mtu: bridge.mtu },
       { name: record.hostVeth, mac: hostMac, mtu: link.mtu },
       { name: record.ifname, mac: link.mac, mtu: link.mtu, sandbox: netns.path },
+      ...(leg === undefined ? [] : [{ name: leg.name, mac: leg.mac, mtu: leg.mtu }]),
       ...(ifb === undefined ? [] : [ifb]),
     ],
-    ips: allocations.map((allocation) => ({ ...allocation, interface: 2 })),
+    ips: allocations.map(({ address, gateway }) => ({
+      address,
+      ...(gateway === '' ? {} : { gateway }),
+      interface: 2,
+    })),
     routes,
-    dns: dnsOf(config),
+    dns: dnsOf(config, foreign?.dns),
   };
 }
 
@@ -189,7 +216,8 @@ function reserve(record: AttachmentRecord, { ipam }: NetworkConfig): readonly Al
 
 /** "10.42.0.1/24" for each gateway, once. */
 function gatewaysOf(allocations: readonly Allocation[]): readonly string[] {
-  return [...new Set(allocations.map(({ address, gateway }) => `${gateway}/${address.split('/')[1]}`))];
+  const known = allocations.filter(({ gateway }) => gateway !== '');
+  return [...new Set(known.map(({ address, gateway }) => `${gateway}/${address.split('/')[1]}`))];
 }
 
 const isV6 = (text: string): boolean => text.includes(':');
@@ -199,10 +227,15 @@ const isDefault = ({ dst }: Route): boolean => dst.endsWith('/0');
  * A default route by way of the gateway, unless the configuration has one that names another.
  * One without a gateway means the same route: Go adds both, and fails because the kernel has the first.
  */
-function routesOf(config: NetworkConfig, allocations: readonly Allocation[]): readonly Route[] {
-  const configured = config.ipam?.routes ?? [];
+function routesOf(
+  config: NetworkConfig,
+  configured: readonly Route[],
+  allocations: readonly Allocation[],
+): readonly Route[] {
   if (!config.isDefaultGateway) return configured;
-  const families = [false, true].filter((v6) => allocations.some(({ gateway }) => isV6(gateway) === v6));
+  const families = [false, true].filter((v6) =>
+    allocations.some(({ gateway }) => gateway !== '' && isV6(gateway) === v6),
+  );
   const missing = families.filter(
     (v6) => !configured.some((route) => isDefault(route) && isV6(route.dst) === v6 && route.gw !== undefined),
   );
@@ -212,12 +245,15 @@ function routesOf(config: NetworkConfig, allocations: readonly Allocation[]): re
 
 /** A route without a gateway goes by way of the first one of its family. */
 function withGateway(route: Route, allocations: readonly Allocation[]): Route {
-  const gw = route.gw ?? allocations.find(({ gateway }) => isV6(gateway) === isV6(route.dst))?.gateway;
+  const gw =
+    route.gw ??
+    allocations.find(({ gateway }) => gateway !== '' && isV6(gateway) === isV6(route.dst))?.gateway;
   return gw === undefined ? route : { ...route, gw };
 }
 
-function dnsOf(config: NetworkConfig): Dns {
+function dnsOf(config: NetworkConfig, foreign: Dns | undefined): Dns {
   if (Object.keys(config.dns).length > 0) return config.dns;
+  if (foreign !== undefined) return foreign;
   const path = config.ipam?.resolvConf ?? '';
   return path === '' ? {} : readResolvConf(path);
 }

@@ -47,6 +47,20 @@ export class CniError extends Error {
   }
 }
 
+/** What a plugin we called refused, with the code it gave. */
+export class ForeignCniError extends CniError {
+  readonly #number: number;
+
+  constructor(number: number, message: string, details: string) {
+    super('ERR_CNI_INTERNAL', message, { details });
+    this.#number = number;
+  }
+
+  override get number(): number {
+    return this.#number;
+  }
+}
+
 /** Gives any failure a CNI code; what already has one keeps it. */
 export function asCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;

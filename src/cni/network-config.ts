@@ -6,6 +6,7 @@
  */
 import { type Bandwidth, parseBandwidth } from './bandwidth.ts';
 import { CniError } from './cni-error.ts';
+import { IpamPlugin } from './delegate.ts';
 import { withSubnetFile } from './flannel.ts';
 import { type HostPort, type HostPortOptions, parseHostPortOptions, parseHostPorts } from './host-port.ts';
 import { type IpamConfig, parseIpam } from './ipam/ipam-config.ts';
@@ -13,7 +14,9 @@ import { type IngressPolicy, parseIngressPolicy } from './isolation.ts';
 import type { JsonObject } from './json-object.ts';
 import type { Environment, Request } from './request.ts';
 import type { Dns } from './result.ts';
+import { parseDns } from './result-parts.ts';
 import { parseTuning, type Tuning } from './tuning.ts';
+import { parseVlans, type Vlans } from './vlan.ts';
 
 export type { IpamConfig } from './ipam/ipam-config.ts';
 
@@ -41,8 +44,16 @@ export interface NetworkConfig extends StatePaths {
   readonly tuning: Tuning | undefined;
   /** 0: the kernel's default. */
   readonly mtu: number;
-  /** undefined: no addresses, a layer 2 attachment. */
+  /** undefined: no addresses of ours. */
   readonly ipam: IpamConfig | undefined;
+  /** Gives the addresses in our place; with neither it is a layer 2 attachment. */
+  readonly ipamPlugin: IpamPlugin | undefined;
+  readonly vlans: Vlans | undefined;
+  readonly macSpoofCheck: boolean;
+  /** Duplicate address detection for IPv6. */
+  readonly detectsDuplicates: boolean;
+  /** The container's end stays down. */
+  readonly leavesDown: boolean;
   readonly dns: Dns;
   /** MAC address asked for; '' when none was. */
   readonly mac: string;
@@ -55,7 +66,6 @@ const defaultStateDir = '/var/lib/cni/kilowire';
 export function parseNetworkConfig(asked: Request, env: Environment): NetworkConfig {
   const config = withSubnetFile(asked.config);
   const request = { ...asked, config };
-  refuseUnsupported(config);
   checkBackend(config);
   const isDefaultGateway = config.boolean('isDefaultGateway');
   const ingressPolicy = parseIngressPolicy(config);
@@ -63,6 +73,11 @@ export function parseNetworkConfig(asked: Request, env: Environment): NetworkCon
   const promiscMode = config.boolean('promiscMode');
   if (hairpinMode && promiscMode)
     throw new CniError('ERR_CNI_CONFIG', 'cannot set hairpin mode and promiscuous mode at the same time');
+  const ipam = parseIpam(request);
+  const ipamPlugin = IpamPlugin.of(request, env);
+  const leavesDown = config.boolean('disableContainerInterface');
+  if (leavesDown && (ipam !== undefined || ipamPlugin !== undefined))
+    throw new CniError('ERR_CNI_CONFIG', 'cannot use IPAM when DisableContainerInterface flag is set');
   return {
     name: request.network,
     bridge: linkName(config.string('bridge', 'cni0')),
@@ -79,7 +94,12 @@ export function parseNetworkConfig(asked: Request, env: Environment): NetworkCon
     bandwidth: parseBandwidth(config),
     tuning: parseTuning(config, request.ifname),
     mtu: mtu(config),
-    ipam: parseIpam(request),
+    ipam,
+    ipamPlugin,
+    vlans: parseVlans(config),
+    macSpoofCheck: config.boolean('macspoofchk'),
+    detectsDuplicates: config.boolean('enabledad'),
+    leavesDown,
     dns: parseDns(config.object('dns')),
     mac: mac(request),
     ...parseStatePaths(request, env),
@@ -103,16 +123,6 @@ function checkBackend(config: JsonObject): void {
     const backend = config.string(key);
     if (!['', 'nftables', 'iptables'].includes(backend))
       throw new CniError('ERR_CNI_CONFIG', `unknown ipmasq backend "${backend}"`);
-  }
-}
-
-/** What this version does not do is said, not skipped: a network that silently lacks what was asked is worse. */
-function refuseUnsupported(config: JsonObject): void {
-  for (const key of ['vlan', 'vlanTrunk', 'macspoofchk', 'enabledad', 'disableContainerInterface']) {
-    const value = config.raw(key);
-    const asked = Array.isArray(value) ? value.length > 0 : Boolean(value);
-    if (asked)
-      throw new CniError('ERR_CNI_UNSUPPORTED_FIELD', `"${key}": ${JSON.stringify(value)} is not supported`);
   }
 }
 
@@ -147,17 +157,4 @@ function mac(request: Request): string {
   if (asked !== '' && !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(asked))
     throw new CniError('ERR_CNI_CONFIG', `failed to make veth pair: address ${asked}: invalid MAC address`);
   return asked.toLowerCase();
-}
-
-export function parseDns(dns: JsonObject): Dns {
-  const domain = dns.string('domain');
-  const lists = {
-    nameservers: dns.strings('nameservers'),
-    search: dns.strings('search'),
-    options: dns.strings('options'),
-  };
-  return {
-    ...(domain === '' ? {} : { domain }),
-    ...Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0)),
-  };
 }

@@ -24,10 +24,11 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs';
-import { type AttachmentLock, lockAttachment, lockNetwork } from './attachment-lock.ts';
+import { type AttachmentLock, lockAttachment, lockNetwork, tryLockAttachment } from './attachment-lock.ts';
 import { type AttachmentName, fileName, hostVethName } from './attachment-name.ts';
 import { ifbName } from './bandwidth.ts';
 import { errorCode, makeDirectory, removeFile } from './files.ts';
+import { LeaseStore } from './ipam/lease-store.ts';
 import type { StatePaths } from './network-config.ts';
 import type { Result } from './result.ts';
 
@@ -52,6 +53,8 @@ export interface AttachmentRecord extends AttachmentName {
   readonly ifb?: string;
   /** Its bridge is kept apart from other bridges, a thing the attachments of the network have in common. */
   readonly isolated?: boolean;
+  /** It may send with its own MAC address only. */
+  readonly guarded?: boolean;
   /** Seconds its addresses rest after it. */
   readonly quarantine?: number;
   readonly podName: string;
@@ -90,6 +93,21 @@ export class RecordStore {
 
   lock(name: AttachmentName): AttachmentLock {
     return lockAttachment(`${this.#path(name)}.lock`);
+  }
+
+  /** Removes a draft or a lock without a record, unless a call holds it right now. */
+  clearStray(name: AttachmentName): void {
+    const lock = tryLockAttachment(`${this.#path(name)}.lock`);
+    if (lock === undefined) return;
+    try {
+      if (this.read(name) === undefined) this.remove(name);
+    } finally {
+      lock.release();
+    }
+  }
+
+  dropNobodysLeases(): void {
+    new LeaseStore(this.#leases, { containerId: '', ifname: '' }, '').dropNobodys();
   }
 
   /** The boot in which this network was last cleared of earlier ones; '' before the first time. */
@@ -218,6 +236,7 @@ export class RecordStore {
       nat: true,
       ifb: ifbName(name),
       isolated: true,
+      guarded: true,
       podName: '',
       at: '',
       result: undefined,

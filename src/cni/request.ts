@@ -25,6 +25,8 @@ export interface Request {
   readonly cniVersion: CniVersion;
   readonly network: string;
   readonly config: JsonObject;
+  /** As it came, for a plugin we call. */
+  readonly stdin?: string;
 }
 
 const required: Readonly<Record<Verb, readonly string[]>> = {
@@ -53,7 +55,8 @@ export function parseRequest(verb: Request['verb'], env: Environment, readStdin:
   const missing = required[verb].filter((name) => !env[name]);
   if (missing.length > 0)
     throw new CniError('ERR_CNI_ENVIRONMENT', `required env variables [${missing.join(',')}] missing`);
-  const config = parseConfigObject(readStdin());
+  const stdin = readStdin();
+  const config = parseConfigObject(stdin);
   const network = checkNetworkName(config);
   const containerId = env.CNI_CONTAINERID ?? '';
   const ifname = env.CNI_IFNAME ?? '';
@@ -72,6 +75,7 @@ export function parseRequest(verb: Request['verb'], env: Environment, readStdin:
     cniVersion: checkVersion(verb, config),
     network,
     config,
+    stdin,
   };
 }
 

@@ -12,6 +12,7 @@ import { deleteIfb } from './bandwidth.ts';
 import { LeaseStore } from './ipam/lease-store.ts';
 import { releaseIsolation } from './isolation.ts';
 import type { AttachmentRecord, RecordStore } from './record.ts';
+import { releaseGuard } from './spoof-guard.ts';
 import { deleteVeth } from './veth.ts';
 
 /**
@@ -23,13 +24,15 @@ export function undo(records: RecordStore, record: AttachmentRecord, socket: Net
   if (record.bootId === '' || record.bootId === bootId()) deleteVeth(socket, record.hostVeth);
   if (record.ifb !== undefined) deleteIfb(socket, record.ifb);
   if (record.nat) removeNat(record);
+  if (record.guarded) releaseGuard(record.network, record.hostVeth);
   if (record.leases !== '') {
     // An address that was never handed out needs no rest.
     const quarantine = record.state === 'done' ? record.quarantine : 0;
     const leases = new LeaseStore(record.leases, record, record.hostVeth, quarantine);
     leases.discardDraft();
-    const held = record.state === 'done' ? record.addresses : leases.heldByOwner();
-    for (const address of held) leases.release(address);
+    const earlier = isOfEarlierBoot(record);
+    const held = record.state === 'done' ? record.addresses : leases.heldByOwner(earlier);
+    for (const address of held) leases.release(address, earlier);
   }
   records.remove(record);
   dropTableIfUnused(records, record.network);
@@ -42,6 +45,10 @@ export function bootId(): string {
   boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   return boot;
 }
+
+/** A record that cannot be read tells of no boot, and may be a living pod's. */
+const isOfEarlierBoot = (record: AttachmentRecord): boolean =>
+  record.bootId !== '' && record.bootId !== bootId();
 
 /** Under its lock, the attachment goes if it is still stale then. */
 export function reclaim(
@@ -73,9 +80,13 @@ export function reclaim(
  */
 export function reclaimEarlierBoot(records: RecordStore): void {
   if (records.bootSeen() === bootId()) return;
-  // A record that cannot be read tells of no boot, and may be a living pod's.
   const isStale = (record: AttachmentRecord | undefined): boolean =>
-    record !== undefined && record.bootId !== '' && record.bootId !== bootId();
-  for (const name of records.names()) if (isStale(records.read(name))) reclaim(records, name, isStale);
+    record !== undefined && isOfEarlierBoot(record);
+  for (const name of records.names()) {
+    const record = records.read(name);
+    if (record === undefined) records.clearStray(name);
+    else if (isStale(record)) reclaim(records, name, isStale);
+  }
+  records.dropNobodysLeases();
   records.markBoot(bootId());
 }

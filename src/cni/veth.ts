@@ -11,6 +11,7 @@ import { isNetlinkError, type NetlinkSocket } from '../linux/netlink.ts';
 import { newRoute } from '../linux/route.ts';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
 import { CniError } from './cni-error.ts';
+import { waitForAddresses, watchAddresses } from './duplicate-address.ts';
 import { bounds, formatAddress, parsePrefix } from './ipam/ip-address.ts';
 import type { Netns } from './netns.ts';
 import type { Route } from './result.ts';
@@ -33,6 +34,9 @@ export interface PodPlan {
   readonly addresses: readonly string[];
   readonly routes: readonly Route[];
   readonly tuning: Tuning | undefined;
+  /** Wait until nobody else turns out to have its IPv6 addresses. */
+  readonly detectsDuplicates: boolean;
+  readonly leavesDown: boolean;
 }
 
 const loopback = 1;
@@ -74,7 +78,8 @@ export function createVeth(socket: NetlinkSocket, bridge: Link, netns: Netns, pl
 export function configurePod(netns: Netns, plan: PodPlan): Link {
   const { name } = plan;
   const v6 = plan.addresses.some((address) => address.includes(':'));
-  const { socket, link } = enterNamespace(netns.fd, () => {
+  const waits = v6 && plan.detectsDuplicates;
+  const { socket, link, watch } = enterNamespace(netns.fd, () => {
     const inside = openRouteSocket();
     const found = getLink(inside, name);
     // Announced when the link comes up, so that neighbours forget the address's last holder.
@@ -85,22 +90,34 @@ export function configurePod(netns: Netns, plan: PodPlan): Link {
       writeSysctl(`net/ipv6/conf/${name}/keep_addr_on_down`, '1');
       writeSysctl(`net/ipv6/conf/${name}/ndisc_notify`, '1');
     }
-    return { socket: inside, link: found };
+    if (waits) {
+      writeSysctl(`net/ipv6/conf/${name}/accept_dad`, '1');
+      writeSysctl(`net/ipv6/conf/${name}/enhanced_dad`, '1');
+    }
+    return { socket: inside, link: found, watch: waits ? watchAddresses() : undefined };
   });
   try {
     if (link === undefined) throw new CniError('ERR_CNI_KERNEL', `"${name}" is not in ${netns.path}`);
+    if (plan.leavesDown) return link;
+    const flags = waits ? 0 : IFA_F_NODAD;
+    const routes = plan.routes.map((route) => podRoute(route, link.index));
     socket.batch([
       changeLink(loopback, { up: true }),
       ...plan.addresses.map((address) =>
-        newAddress({ link: link.index, address, ...familyDefaults(address) }),
+        newAddress({ link: link.index, address, ...familyDefaults(address, flags) }),
       ),
       changeLink(link.index, { up: true }),
       ...(plan.tuning === undefined ? [] : tuningRequests(plan.tuning, link.index)),
-      ...plan.routes.map((route) => podRoute(route, link.index)),
+      ...(waits ? [] : routes),
     ]);
+    if (watch !== undefined) {
+      waitForAddresses(watch, socket, link.index);
+      socket.batch(routes);
+    }
     if (plan.tuning !== undefined) writeSysctls(netns, plan.tuning);
     return link;
   } finally {
+    watch?.close();
     socket.close();
   }
 }
@@ -120,9 +137,9 @@ function podRoute(route: Route, link: number) {
   });
 }
 
-function familyDefaults(address: string): { flags?: number; broadcast?: string } {
+function familyDefaults(address: string, flags: number): { flags?: number; broadcast?: string } {
   const prefix = parsePrefix(address);
-  if (prefix === undefined || prefix.family === 6) return { flags: IFA_F_NODAD };
+  if (prefix === undefined || prefix.family === 6) return { flags };
   return { broadcast: formatAddress({ family: 4, value: bounds(prefix).last }) };
 }
 

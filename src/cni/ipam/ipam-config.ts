@@ -8,6 +8,7 @@ import { CniError } from '../cni-error.ts';
 import { asJsonObject, type JsonObject } from '../json-object.ts';
 import type { Request } from '../request.ts';
 import type { Route } from '../result.ts';
+import { parseRoutes } from '../result-parts.ts';
 import {
   type AddressRange,
   checkRangeSets,
@@ -16,7 +17,7 @@ import {
   parseRange,
   type RangeSet,
 } from './address-pool.ts';
-import { type IpAddress, parseAddress, parsePrefix } from './ip-address.ts';
+import { type IpAddress, parseAddress } from './ip-address.ts';
 
 export interface IpamConfig {
   readonly sets: readonly RangeSet[];
@@ -43,6 +44,8 @@ export function parseIpam(request: Request): IpamConfig | undefined {
   const { config } = request;
   const ipam = config.object('ipam');
   const type = ipam.string('type');
+  // A plugin of its own gives the addresses.
+  if (type !== '' && type !== 'host-local') return undefined;
   const runtime = config.object('runtimeConfig');
   const named = [
     ...rangeSetsOf(runtime.list('ipRanges'), 'runtimeConfig.ipRanges'),
@@ -127,23 +130,6 @@ function checkFamilies({ cniVersion }: Request, sets: readonly RangeSet[]): void
       'ERR_CNI_CONFIG',
       `CNI version ${cniVersion} does not support more than 1 address per family`,
     );
-}
-
-export function parseRoutes(ipam: JsonObject): readonly Route[] {
-  return ipam.objects('routes').map((object) => {
-    const dst = object.string('dst');
-    const prefix = parsePrefix(dst);
-    if (prefix === undefined) throw new CniError('ERR_CNI_CONFIG', `invalid CIDR address: ${dst}`);
-    const gw = object.string('gw');
-    if (gw !== '' && parseAddress(gw)?.family !== prefix.family)
-      throw new CniError('ERR_CNI_CONFIG', `invalid gateway "${gw}" of the route to ${dst}`);
-    const metrics: Record<string, number> = {};
-    for (const key of ['mtu', 'advmss', 'priority', 'table', 'scope'] as const) {
-      const value = object.optionalInteger(key);
-      if (value !== undefined) metrics[key] = value;
-    }
-    return { dst, ...(gw === '' ? {} : { gw }), ...metrics };
-  });
 }
 
 function requestedAddresses({ args, config }: Request): readonly IpAddress[] {

@@ -9,7 +9,17 @@
  * exactly like O_EXCL, and what appears is whole.
  * @module
  */
-import { closeSync, linkSync, openSync, readdirSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  linkSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
+import { lockNetwork } from '../attachment-lock.ts';
 import { errorCode, makeDirectory, removeFile } from '../files.ts';
 import { type IpAddress, parseAddress } from './ip-address.ts';
 import { isResting, rest } from './quarantine.ts';
@@ -74,8 +84,8 @@ export class LeaseStore {
   }
 
   /** Removes the lease if it is ours; leaves it when the address meanwhile belongs to another. */
-  release(address: string): void {
-    if (!this.isOurs(address)) return;
+  release(address: string, orNobodys = false): void {
+    if (!this.isOurs(address, orNobodys)) return;
     if (this.#quarantine > 0) rest(this.directory, address);
     removeFile(`${this.directory}/${address}`);
   }
@@ -85,14 +95,32 @@ export class LeaseStore {
     return this.#quarantine > 0 && isResting(this.directory, address, this.#quarantine);
   }
 
-  isOurs(address: string): boolean {
+  /** A power cut may leave a lease its name and not its text: `orNobodys` counts such a one as ours. */
+  isOurs(address: string, orNobodys = false): boolean {
     const owner = this.ownerOf(address);
-    return owner !== undefined && isSame(owner, this.#owner);
+    return owner !== undefined && (isSame(owner, this.#owner) || (orNobodys && isNobody(owner)));
   }
 
   /** Addresses held by this attachment, found by reading every lease: only for one that has no record. */
-  heldByOwner(): readonly string[] {
-    return this.addresses().filter((address) => this.isOurs(address));
+  heldByOwner(orNobodys = false): readonly string[] {
+    return this.addresses().filter((address) => this.isOurs(address, orNobodys));
+  }
+
+  /** Leases that name nobody, from before the power failed. host-local fills its own under its lock. */
+  dropNobodys(): void {
+    const isNobodys = (address: string): boolean => {
+      const owner = this.ownerOf(address);
+      return owner !== undefined && isNobody(owner);
+    };
+    const empty = this.addresses().filter(isNobodys);
+    if (empty.length === 0) return;
+    const path = `${this.directory}/lock`;
+    const lock = existsSync(path) ? lockNetwork(path, 'alone') : undefined;
+    try {
+      for (const address of empty) if (isNobodys(address)) removeFile(`${this.directory}/${address}`);
+    } finally {
+      lock?.release();
+    }
   }
 
   /** Names of all lease files. */
@@ -131,6 +159,9 @@ export function parseLease(text: string): Owner {
   const [containerId = '', ifname = ''] = text.trim().split('\r\n');
   return { containerId, ifname };
 }
+
+/** Empty, or zeros where there was a text. */
+const isNobody = ({ containerId }: Owner): boolean => !/^[a-zA-Z0-9]/.test(containerId);
 
 function isSame(lease: Owner, owner: Owner): boolean {
   return lease.containerId === owner.containerId && (lease.ifname === '' || lease.ifname === owner.ifname);

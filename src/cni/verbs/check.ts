@@ -20,6 +20,7 @@ import { type NetworkConfig, parseNetworkConfig } from '../network-config.ts';
 import { type PreviousResult, parsePreviousResult } from '../previous-result.ts';
 import { RecordStore } from '../record.ts';
 import type { Environment, Request } from '../request.ts';
+import { isGuarded } from '../spoof-guard.ts';
 
 const wrong = (message: string): CniError => new CniError('ERR_CNI_CHECK', message);
 
@@ -33,10 +34,11 @@ export function check(request: Request, env: Environment): void {
     if (pod === undefined) throw wrong(`Interface name ${request.ifname} not found`);
     if (pod.sandbox !== netns.path)
       throw wrong(`Sandbox in prevResult ${pod.sandbox} doesn't match configured netns: ${netns.path}`);
+    config.ipamPlugin?.run('CHECK');
     checkLeases(request, config, previous);
     const host = checkRecord(request, config, netns);
     withSocket(openRouteSocket(), (socket) => checkHost(socket, request, config, previous, host));
-    withSocket(openRouteSocketIn(netns.fd), (socket) => checkPod(socket, pod, previous));
+    withSocket(openRouteSocketIn(netns.fd), (socket) => checkPod(socket, pod, previous, config));
   } finally {
     netns.close();
   }
@@ -82,17 +84,23 @@ function checkHost(
     );
   if (config.promiscMode && (bridge.attributes.promiscuity ?? 0) === 0)
     throw wrong(`Bridge interface ${config.bridge} is not promiscuous`);
-  if (config.isGateway) checkGateways(socket, bridge, previous);
+  const leg =
+    config.vlans === undefined || config.vlans.id === 0 ? '' : `${config.bridge}.${config.vlans.id}`;
+  if (config.isGateway) checkGateways(socket, leg === '' ? bridge : getLink(socket, leg), previous);
   if (hostVeth !== undefined) checkPort(socket, bridge, config, hostVeth);
   if (hostVeth !== undefined && config.bandwidth !== undefined) {
     const missing = missingLimits(socket, request, hostVeth, config.bandwidth);
     if (missing.length > 0) throw wrong(`traffic control has lost ${missing.join(', ')}`);
   }
+  const pod = previous.interfaces.find(({ name, sandbox }) => name === request.ifname && sandbox !== '');
+  if (config.macSpoofCheck && hostVeth !== undefined && !isGuarded(config.name, hostVeth, pod?.mac ?? ''))
+    throw wrong(`nftables has lost the MAC address of ${hostVeth}`);
   if (config.ingressPolicy !== 'open' && !isIsolated(config.bridge))
     throw wrong(`nftables has lost the ingress policy of ${config.bridge}`);
 }
 
-function checkGateways(socket: NetlinkSocket, bridge: Link, previous: PreviousResult): void {
+function checkGateways(socket: NetlinkSocket, bridge: Link | undefined, previous: PreviousResult): void {
+  if (bridge === undefined) throw wrong('the gateway interface of the VLAN was not found');
   const present = listAddresses(socket, { link: bridge.index }).map(({ address }) => address);
   for (const { address, gateway } of previous.ips) {
     if (gateway === '') continue;
@@ -118,11 +126,12 @@ function checkPod(
   socket: NetlinkSocket,
   told: PreviousResult['interfaces'][number],
   previous: PreviousResult,
+  { leavesDown }: NetworkConfig,
 ): void {
   const link = getLink(socket, told.name);
   if (link === undefined) throw wrong(`Interface name ${told.name} not found`);
   if (link.kind !== 'veth') throw wrong(`Interface ${told.name} does not have link type of veth`);
-  if (!link.up) throw wrong(`Interface ${told.name} is down`);
+  if (!link.up && !leavesDown) throw wrong(`Interface ${told.name} is down`);
   if (told.mac !== '' && told.mac !== link.mac)
     throw wrong(`Interface ${told.name} Mac doesn't match: ${told.mac} not found, it has ${link.mac}`);
   if (told.mtu !== undefined && told.mtu !== link.mtu)

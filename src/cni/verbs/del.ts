@@ -6,6 +6,7 @@
  */
 import { deleteLink, getLink } from '../../linux/link.ts';
 import { openRouteSocketIn } from '../../linux/namespaces.ts';
+import { IpamPlugin } from '../delegate.ts';
 import { LeaseStore } from '../ipam/lease-store.ts';
 import { findNetns } from '../netns.ts';
 import { parseStatePaths } from '../network-config.ts';
@@ -22,8 +23,9 @@ export function del(request: Request, env: Environment): void {
       known = record !== undefined;
       return true;
     });
+  if (!known) deleteForeignLink(request);
+  IpamPlugin.of(request, env)?.run('DEL');
   if (known) return;
-  deleteForeignLink(request);
   const store = new LeaseStore(paths.leases, request, '');
   for (const address of store.heldByOwner()) store.release(address);
 }

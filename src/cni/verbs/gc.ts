@@ -6,6 +6,7 @@
 import { fileName } from '../attachment-name.ts';
 import { withNat } from '../attachment-nat.ts';
 import { CniError } from '../cni-error.ts';
+import { IpamPlugin } from '../delegate.ts';
 import { removeFile } from '../files.ts';
 import { LeaseStore } from '../ipam/lease-store.ts';
 import type { JsonObject } from '../json-object.ts';
@@ -33,6 +34,7 @@ export function gc(request: Request, env: Environment): void {
   }
   attempt('leases', () => collectLeases(paths.leases, valid));
   attempt('host ports', () => withNat(request.network, (table) => table.retain(valid)));
+  attempt('IPAM plugin', () => IpamPlugin.of(request, env)?.run('GC'));
   if (failures.length > 0)
     throw new CniError('ERR_CNI_INTERNAL', `${failures.length} things could not be cleaned up`, {
       details: failures.join('\n'),

@@ -18,6 +18,7 @@ export function status(request: Request, env: Environment): void {
   if (process.getuid?.() !== 0)
     throw new CniError('ERR_CNI_NOT_AVAILABLE', 'it does not run as root, and cannot make interfaces');
   checkWritable(config.stateDir);
+  config.ipamPlugin?.run('STATUS');
   if (config.ipam === undefined) return;
   checkWritable(config.leases);
   checkPool(config.ipam, new LeaseStore(config.leases, request, '').addresses());
