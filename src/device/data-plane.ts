@@ -332,7 +332,9 @@ class DataPlane {
       endpoints.set(this.#endpoint(peer), row * ENDPOINT_SIZE);
     });
     const drops = Object.fromEntries(dropNames.map((name, index) => [name, this.#drops[index] ?? 0]));
-    return { peers: Int32Array.from(peers), numbers, endpoints, drops, slabBytes: this.#slab.used };
+    drops['staged-dropped'] = transport.staged.dropped;
+    const levels = { slabBytes: this.#slab.used, stagedBytes: transport.staged.usedBytes };
+    return { peers: Int32Array.from(peers), numbers, endpoints, drops, ...levels };
   }
 }
 

@@ -310,7 +310,7 @@ export class Device {
 
   /** Counters and levels that `get` has no lines for, by the name they have on the control socket. */
   async metrics(): Promise<Record<string, number>> {
-    const { slabBytes } = await this.plane.snapshot();
+    const { slabBytes, stagedBytes } = await this.plane.snapshot();
     const drops = Object.entries(await this.drops()).map(
       ([reason, count]) => [`drop_${reason}`, count] as const,
     );
@@ -319,6 +319,7 @@ export class Device {
       mtu: this.#mtu,
       handshakes_waiting: this.plane.mailbox.length,
       handshakes_room: MAILBOX_SLOTS,
+      staged_bytes: stagedBytes,
       buffer_bytes: slabBytes,
     };
   }

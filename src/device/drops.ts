@@ -9,7 +9,7 @@ export const dropNames = [
   'routing-loop',
   'no-socket',
   'malformed-packet',
-  'staged-overflow',
+  'staged-dropped',
   'send-failed',
   'send-too-long',
   'send-buffer-full',

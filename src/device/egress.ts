@@ -118,7 +118,8 @@ export class Egress {
     if (isOwnMessage(this.#slab.view, ip, remoteIndex)) return Drop['routing-loop'];
     // What waits already goes first.
     if (slot === NONE || transport.staged.count(peer) > 0 || !this.#seal(peer, slot, length, now)) {
-      if (!transport.stage(peer, this.#slab.bytes, this.#read, length, now)) return Drop['staged-overflow'];
+      // What is dropped there is counted there.
+      transport.stage(peer, this.#slab.bytes, this.#read, length, now);
     }
     return KEPT;
   }

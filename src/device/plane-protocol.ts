@@ -65,6 +65,8 @@ export interface PlaneSnapshot {
   readonly endpoints: Uint8Array;
   readonly drops: Readonly<Record<string, number>>;
   readonly slabBytes: number;
+  /** Taken by packets that wait for a session. */
+  readonly stagedBytes: number;
 }
 
 export type PlaneEvent =

@@ -91,12 +91,22 @@ export class Staged {
     return first === NONE ? -1 : (this.#length[first] as number);
   }
 
+  /** Counts a packet that is not kept. */
+  refuse(): false {
+    this.dropped += 1;
+    return false;
+  }
+
+  /** Bytes that are taken, in whole blocks. */
+  get usedBytes(): number {
+    return (this.#fresh - this.#freeCount) * BLOCK;
+  }
+
   /** Copies a packet in, dropping older ones of the peer, then of the device, to make room; false when it never fits. */
   push(peer: number, source: Uint8Array, offset: number, length: number): boolean {
     const need = length <= BLOCK ? 1 : Math.ceil(length / BLOCK);
     if (length > this.#bytesPerPeer || need > this.#blocks || this.#packetsPerPeer < 1) {
-      this.dropped += 1;
-      return false;
+      return this.refuse();
     }
     while (
       (this.#count[peer] as number) >= this.#packetsPerPeer ||

@@ -268,7 +268,7 @@ export class Transport {
 
   /** Keeps a packet until it can be sent, and sees to that. False when the packet was dropped. */
   stage(peer: number, bytes: Uint8Array, offset: number, length: number, now: number): boolean {
-    if (!this.#isActive(peer)) return false;
+    if (!this.#isActive(peer)) return this.staged.refuse();
     const kept = this.staged.push(peer, bytes, offset, length);
     this.sendStaged(peer, now);
     return kept;
