@@ -138,6 +138,7 @@ export function screen(view: TopView, rows: number): string[] {
     view.fwmark === 0 ? '' : `mark 0x${view.fwmark.toString(16)}`,
     `${view.peers.length} ${view.peers.length === 1 ? 'peer' : 'peers'}`,
     metrics.handshakes_waiting ? `${metrics.handshakes_waiting} handshakes waiting` : '',
+    metrics.staged_bytes ? `${formatBytes(metrics.staged_bytes)} waiting for a handshake` : '',
   ];
   const busiest = [...view.peers].sort(
     (a, b) =>

@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
-import { readInterface } from '../device/uapi-client.ts';
+import { InterfaceReader } from '../device/uapi-client.ts';
 import { uapiDirectory, uapiPath } from '../device/uapi-socket.ts';
 import { type Sample, screen, topView } from './top-view.ts';
 
@@ -33,21 +33,21 @@ const seconds = (text: string): number => {
   return value;
 };
 
-async function sample(path: string): Promise<Sample> {
-  return { ...(await readInterface(path)), at: performance.now(), wall: Date.now() };
+async function sample(reader: InterfaceReader): Promise<Sample> {
+  return { ...(await reader.read()), at: performance.now(), wall: Date.now() };
 }
 
 /** Two readings an interval apart, so that there are rates. */
-async function once(name: string, path: string, { interval, json }: Flags): Promise<void> {
-  const before = await sample(path);
+async function once(name: string, reader: InterfaceReader, { interval, json }: Flags): Promise<void> {
+  const before = await sample(reader);
   await sleep(interval * 1000);
-  const view = topView(name, [before, await sample(path)]);
+  const view = topView(name, [before, await sample(reader)]);
   const text = json ? JSON.stringify(view, null, 2) : screen(view, Number.POSITIVE_INFINITY).join('\n');
   process.stdout.write(`${text}\n`);
 }
 
 /** Until q, Ctrl-C or a signal, or until the interface is gone. */
-async function live(name: string, path: string, interval: number): Promise<void> {
+async function live(name: string, reader: InterfaceReader, interval: number): Promise<void> {
   const { stdin, stdout } = process;
   const over = new AbortController();
   const leave = (): void => over.abort();
@@ -55,7 +55,7 @@ async function live(name: string, path: string, interval: number): Promise<void>
     // q, Ctrl-C, Ctrl-D
     if (key.some((byte) => byte === 0x71 || byte === 3 || byte === 4)) leave();
   };
-  const samples = [await sample(path)];
+  const samples = [await sample(reader)];
   stdout.write(ENTER);
   if (stdin.isTTY) {
     stdin.setRawMode(true);
@@ -70,7 +70,7 @@ async function live(name: string, path: string, interval: number): Promise<void>
       stdout.write(`${HOME}${text}${CLEAR_BELOW}`);
       await sleep(interval * 1000, undefined, { signal: over.signal }).catch(() => undefined);
       if (over.signal.aborted) break;
-      samples.push(await sample(path));
+      samples.push(await sample(reader));
       if (samples.length > SAMPLES) samples.shift();
     }
   } finally {
@@ -100,7 +100,7 @@ Examples:
   kilowire top wg0 --json | jq .drops`,
     )
     .action(async (name: string, flags: Flags) => {
-      const path = uapiPath(uapiDirectory(process.env), name);
-      if (flags.json === true || !process.stdout.isTTY) await once(name, path, flags);
-      else await live(name, path, flags.interval);
+      const reader = new InterfaceReader(uapiPath(uapiDirectory(process.env), name));
+      if (flags.json === true || !process.stdout.isTTY) await once(name, reader, flags);
+      else await live(name, reader, flags.interval);
     });

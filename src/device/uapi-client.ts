@@ -39,26 +39,46 @@ function converse(path: string, request: string): Promise<string> {
   });
 }
 
-/** @throws DeviceError when nobody answers there. */
-export async function readInterface(path: string): Promise<Reading> {
-  try {
-    const extended = await converse(path, 'kilowire_get').catch((error: NodeJS.ErrnoException) => {
-      // Hanging up on a question it does not know is another implementation's good right.
+/** One interface, asked again and again. */
+export class InterfaceReader {
+  readonly #path: string;
+  /** It has hung up on the question once, and may have logged it. */
+  #knowsMetrics = true;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** @throws DeviceError when nobody answers there. */
+  async read(): Promise<Reading> {
+    try {
+      const text = (await this.#extended()) || (await converse(this.#path, 'get'));
+      return { status: parseGet(text), metrics: parseMetrics(text) };
+    } catch (cause) {
+      throw new DeviceError('ERR_DEVICE_SOCKET', `${this.#path} does not answer: ${reason(cause)}.`, {
+        cause,
+      });
+    }
+  }
+
+  /** Empty when the other side does not know the question. */
+  async #extended(): Promise<string> {
+    if (!this.#knowsMetrics) return '';
+    const text = await converse(this.#path, 'kilowire_get').catch((error: NodeJS.ErrnoException) => {
+      // Hanging up on it is another implementation's good right.
       if (error.code === 'ECONNRESET' || error.code === 'EPIPE') return '';
       throw error;
     });
-    const text = extended === '' ? await converse(path, 'get') : extended;
-    return { status: parseGet(text), metrics: parseMetrics(text) };
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const why =
-      code === 'ENOENT' || code === 'ECONNREFUSED'
-        ? 'no program serves that interface; start it with kilowire device'
-        : code === 'EACCES'
-          ? 'only its owner may ask: run as root'
-          : cause instanceof Error
-            ? cause.message
-            : String(cause);
-    throw new DeviceError('ERR_DEVICE_SOCKET', `${path} does not answer: ${why}.`, { cause });
+    this.#knowsMetrics = text !== '';
+    return text;
   }
+}
+
+function reason(cause: unknown): string {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+    return 'no program serves that interface; start it with kilowire device';
+  }
+  if (code === 'EACCES') return 'only its owner may ask: run as root';
+  return cause instanceof Error ? cause.message : String(cause);
 }

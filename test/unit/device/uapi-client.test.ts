@@ -7,7 +7,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { readInterface } from '../../../src/device/uapi-client.ts';
+import { InterfaceReader } from '../../../src/device/uapi-client.ts';
 
 let folder = '';
 let server: Server | undefined;
@@ -42,15 +42,24 @@ test('ours tells its metrics', async () => {
     asked.push(question);
     return 'listen_port=7\nkilowire_mtu=1420\nerrno=0\n\n';
   });
-  expect(await readInterface(path)).toEqual({ status: { listenPort: 7, peers: [] }, metrics: { mtu: 1420 } });
+  expect(await new InterfaceReader(path).read()).toEqual({
+    status: { listenPort: 7, peers: [] },
+    metrics: { mtu: 1420 },
+  });
   expect(asked).toEqual(['kilowire_get=1\n\n']);
 });
 
-test('one that hangs up on the question it does not know is asked the one it knows', async () => {
-  const path = await serve((question) =>
-    question === 'get=1\n\n' ? 'listen_port=8\nerrno=0\n\n' : undefined,
-  );
-  expect(await readInterface(path)).toEqual({ status: { listenPort: 8, peers: [] }, metrics: {} });
+test('one that hangs up on the question it does not know is asked the one it knows, and never that again', async () => {
+  const asked: string[] = [];
+  const path = await serve((question) => {
+    asked.push(question);
+    return question === 'get=1\n\n' ? 'listen_port=8\nerrno=0\n\n' : undefined;
+  });
+  const reader = new InterfaceReader(path);
+  for (let i = 0; i < 2; i += 1) {
+    expect(await reader.read()).toEqual({ status: { listenPort: 8, peers: [] }, metrics: {} });
+  }
+  expect(asked).toEqual(['kilowire_get=1\n\n', 'get=1\n\n', 'get=1\n\n']);
 });
 
 test('an answer may come in pieces, cut anywhere', async () => {
@@ -59,11 +68,11 @@ test('an answer may come in pieces, cut anywhere', async () => {
     setTimeout(() => client.write('\n'), 20);
     return '';
   });
-  expect((await readInterface(path)).status.listenPort).toBe(9);
+  expect((await new InterfaceReader(path).read()).status.listenPort).toBe(9);
 });
 
 test('when nobody is there it says what to do', async () => {
-  await expect(readInterface(join(folder, 'none.sock'))).rejects.toMatchObject({
+  await expect(new InterfaceReader(join(folder, 'none.sock')).read()).rejects.toMatchObject({
     code: 'ERR_DEVICE_SOCKET',
     message: expect.stringMatching(/no program serves that interface; start it with kilowire device/),
   });
@@ -71,10 +80,10 @@ test('when nobody is there it says what to do', async () => {
 
 test('one that says nothing but hangs up is no WireGuard socket', async () => {
   const path = await serve(() => undefined);
-  await expect(readInterface(path)).rejects.toMatchObject({ code: 'ERR_DEVICE_SOCKET' });
+  await expect(new InterfaceReader(path).read()).rejects.toMatchObject({ code: 'ERR_DEVICE_SOCKET' });
 });
 
 test('an errno is passed on', async () => {
   const path = await serve(() => 'errno=1\n\n');
-  await expect(readInterface(path)).rejects.toThrow(/errno 1/);
+  await expect(new InterfaceReader(path).read()).rejects.toThrow(/errno 1/);
 });
