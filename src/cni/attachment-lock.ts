@@ -30,7 +30,15 @@ export function lockNetwork(path: string, how: 'shared' | 'alone'): AttachmentLo
 }
 
 export function lockAttachment(path: string): AttachmentLock {
-  const deadline = performance.now() + deadlineMs;
+  const lock = lockUntil(path, performance.now() + deadlineMs);
+  if (lock === undefined) throw held(path);
+  return lock;
+}
+
+/** undefined when another call holds it. */
+export const tryLockAttachment = (path: string): AttachmentLock | undefined => lockUntil(path, -1);
+
+function lockUntil(path: string, deadline: number): AttachmentLock | undefined {
   for (;;) {
     const fd = openSync(path, 'w', 0o600);
     if (waitFor(fd, LOCK_EX, deadline) && isStillAt(fd, path))
@@ -42,7 +50,7 @@ export function lockAttachment(path: string): AttachmentLock {
         },
       };
     closeSync(fd);
-    if (performance.now() > deadline) throw held(path);
+    if (performance.now() > deadline) return undefined;
   }
 }
 

@@ -76,6 +76,7 @@ export function requestFor(network: string, plugin: JsonObject): Request {
     cniVersion: newestVersion,
     network,
     config: plugin,
+    stdin: '',
   };
 }
 
