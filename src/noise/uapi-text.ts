@@ -67,11 +67,12 @@ const ROUND_TRIP = 'kilowire_handshake_round_trip_usec';
 
 /**
  * The reply to `get`, with its errno=0 and the empty line. Ask for the next chunk when the last one is sent.
- * With metrics, the reply to `kilowire_get`: the same and lines that begin with `kilowire_`.
+ * With metrics, the reply to `kilowire_get`: the same without secrets, and lines that begin with `kilowire_`.
  */
 export function* formatGet(device: DeviceStatus, metrics?: Metrics): Generator<Uint8Array, void, void> {
   const out = new LineWriter();
-  if (device.privateKey !== undefined && !isZero(device.privateKey))
+  const isPlain = metrics === undefined;
+  if (isPlain && device.privateKey !== undefined && !isZero(device.privateKey))
     out.key('private_key', device.privateKey);
   if (device.listenPort) out.line(`listen_port=${device.listenPort}`);
   if (device.fwmark) out.line(`fwmark=${device.fwmark}`);
@@ -83,7 +84,7 @@ export function* formatGet(device: DeviceStatus, metrics?: Metrics): Generator<U
     // A peer's own lines come to less than one chunk, so only the allowed IPs ask for room one by one.
     if (out.isFull) yield out.take();
     out.key('public_key', peer.publicKey);
-    out.key('preshared_key', peer.presharedKey ?? NO_PRESHARED_KEY);
+    if (isPlain) out.key('preshared_key', peer.presharedKey ?? NO_PRESHARED_KEY);
     if (out.isFull) yield out.take();
     out.line('protocol_version=1');
     if (peer.endpoint !== undefined) out.line(`endpoint=${formatEndpoint(peer.endpoint)}`);
@@ -93,7 +94,7 @@ export function* formatGet(device: DeviceStatus, metrics?: Metrics): Generator<U
     out.line(`tx_bytes=${peer.txBytes}`);
     out.line(`rx_bytes=${peer.rxBytes}`);
     out.line(`persistent_keepalive_interval=${peer.persistentKeepalive ?? 0}`);
-    if (metrics !== undefined && peer.roundTrip !== undefined) {
+    if (!isPlain && peer.roundTrip !== undefined) {
       out.line(`${ROUND_TRIP}=${Math.round(peer.roundTrip * 1000)}`);
     }
     for (const allowed of peer.allowedIps) {

@@ -46,10 +46,19 @@ describe('metrics on the control socket', () => {
     expect(text).toBe(
       plain
         .replace('listen_port=7\n', 'listen_port=7\nkilowire_drop_bad-tag=5\nkilowire_mtu=1420\n')
+        .replace(/preshared_key=0+\n/, '')
         .replace('interval=0\n', 'interval=0\nkilowire_handshake_round_trip_usec=12345\n'),
     );
     expect(parseMetrics(text)).toEqual({ 'drop_bad-tag': 5, mtu: 1420 });
     expect(parseGet(text)).toEqual({ ...device, peers: [{ ...device.peers[0], persistentKeepalive: 0 }] });
+  });
+
+  test('come without the secrets that get tells', () => {
+    const privateKey = new Uint8Array(32).fill(0x11);
+    const presharedKey = new Uint8Array(32).fill(0x22);
+    const secret = { ...device, privateKey, peers: device.peers.map((peer) => ({ ...peer, presharedKey })) };
+    expect(textOf(formatGet(secret))).toMatch(/private_key=(?:11){32}\n[\s\S]*preshared_key=(?:22){32}\n/);
+    expect(textOf(formatGet(secret, {}))).toBe(textOf(formatGet(device, {})));
   });
 
   test('fill as many chunks as they need', () => {
