@@ -35,6 +35,13 @@ function workerFile(): URL {
   throw new DeviceError('ERR_DEVICE_WORKER', "dist/data-plane.js is missing: run 'npm run build'.");
 }
 
+/** Session keys are handed over and not copied: a copy would stay behind in what messages are written to. */
+function keyBuffers(command: PlaneCommand): ArrayBuffer[] {
+  if (command.kind !== 'response' && command.kind !== 'established') return [];
+  const { sendKey, receiveKey } = command.session;
+  return [sendKey, receiveKey].map(({ buffer }) => buffer as ArrayBuffer);
+}
+
 export class PlaneClient {
   readonly mailbox: Mailbox;
   readonly #worker: Worker;
@@ -85,7 +92,7 @@ export class PlaneClient {
     if (this.#batch.length === 0) return;
     const batch = this.#batch;
     this.#batch = [];
-    this.#worker.postMessage(batch);
+    this.#worker.postMessage(batch, batch.flatMap(keyBuffers));
     libc.write(this.#eventFd, this.#oneAddress, 8);
   }
 

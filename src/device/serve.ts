@@ -33,6 +33,7 @@ export async function serveDevice({ tun, listener, socketFile, log }: ServeOptio
       end();
     },
   });
+  libc.wipeFreedMemory();
   const server = new UapiServer(device, listener, (error) => {
     log.error(`UAPI: ${error.message}`);
     end();

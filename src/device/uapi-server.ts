@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { UapiConversation } from '../noise/uapi-conversation.ts';
 import { formatGet } from '../noise/uapi-text.ts';
+import { clientSocket } from './client-socket.ts';
 import type { Device } from './device.ts';
 
 /** Connections at once; `wg` and supervisors use one or two. */
@@ -22,14 +23,18 @@ export class UapiServer {
   /** `listener` is a listening unix socket; it is ours from now on. */
   constructor(device: Device, listener: number, onFailure: (error: Error) => void) {
     this.#device = device;
-    // A client may close its end when it has asked, and is owed the answer.
-    this.#server = createServer({ allowHalfOpen: true }, (client) => this.#serve(client));
+    this.#server = createServer({ pauseOnConnect: true }, (accepted) => this.#serve(accepted));
     this.#server.on('error', onFailure);
-    this.#server.maxConnections = MAX_CLIENTS;
     this.#server.listen({ fd: listener });
   }
 
-  #serve(client: Socket): void {
+  #serve(accepted: Socket): void {
+    const isFull = this.#clients.size >= MAX_CLIENTS;
+    const client = isFull ? undefined : clientSocket(accepted, (chunk) => take(chunk));
+    if (client === undefined) {
+      accepted.destroy();
+      return;
+    }
     this.#clients.add(client);
     client.on('close', () => this.#clients.delete(client));
     // A client that goes away in the middle is its own affair.
@@ -59,9 +64,9 @@ export class UapiServer {
       set: () => this.#device.configure(),
       reply: (text) => inTurn(() => send(client, Buffer.from(text, 'latin1'))),
     });
-    client.on('data', (chunk: Buffer) => {
+    const take = (chunk: Uint8Array): void => {
       if (!conversation.push(chunk)) inTurn(async () => client.destroySoon());
-    });
+    };
     client.on('end', () => {
       conversation.end();
       inTurn(async () => client.destroySoon());

@@ -6,7 +6,7 @@
 import { KEY_SIZE } from './constants.ts';
 import { CookieGenerator } from './cookie.ts';
 import { type HandshakeState, idle, type Remote } from './handshake.ts';
-import { type Primitives, wipe } from './primitives.ts';
+import { type Primitives, secretBytes, secretCopy, wipe } from './primitives.ts';
 import type { Tai64n } from './tai64n.ts';
 
 /** A `Remote` that knows whose it is. */
@@ -18,7 +18,7 @@ export class HandshakePeer {
   readonly id: number;
   readonly publicKey: Uint8Array;
   /** Zeros when none is set. */
-  readonly presharedKey = new Uint8Array(KEY_SIZE);
+  readonly presharedKey = secretBytes(KEY_SIZE);
   readonly cookies: CookieGenerator;
   state: HandshakeState = idle();
   lastSentIndex: number | null = null;
@@ -43,7 +43,11 @@ export class HandshakePeer {
 
   /** The static-static secret is made on first use, so that five thousand peers are configured in no time. */
   remote(privateKey: Uint8Array): PeerRemote {
-    if (this.#staticStatic === undefined) this.#staticStatic = this.#p.dh(privateKey, this.publicKey);
+    if (this.#staticStatic === undefined) {
+      const secret = this.#p.dh(privateKey, this.publicKey);
+      this.#staticStatic = secret && secretCopy(secret);
+      wipe(secret);
+    }
     return {
       peer: this,
       publicKey: this.publicKey,

@@ -4,6 +4,7 @@
  * @module
  */
 import { KEY_SIZE } from './constants.ts';
+import { secretBytes } from './primitives.ts';
 
 export const HEX_KEY_SIZE = 2 * KEY_SIZE;
 
@@ -16,7 +17,7 @@ function digit(code: number): number {
 /** Exactly 64 ASCII digits, or null. */
 export function parseHexKey(text: Uint8Array): Uint8Array | null {
   if (text.length !== HEX_KEY_SIZE) return null;
-  const key = new Uint8Array(KEY_SIZE);
+  const key = secretBytes(KEY_SIZE);
   let wrong = 0;
   for (let i = 0; i < KEY_SIZE; i++) {
     const high = digit(text[2 * i] ?? 0);

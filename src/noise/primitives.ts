@@ -37,9 +37,23 @@ export interface Primitives {
   equal(a: Uint8Array, b: Uint8Array): boolean;
 }
 
+/**
+ * Room for a secret that lives longer than a call. Engines keep short arrays in their own heap, where the garbage
+ * collector moves them and leaves the old place as it was; a buffer of its own stays where it is and can be wiped.
+ */
+export function secretBytes(length: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new ArrayBuffer(length));
+}
+
+export function secretCopy(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const copy = secretBytes(bytes.length);
+  copy.set(bytes);
+  return copy;
+}
+
 /** RFC 7748 §5: decodeScalar25519, on a copy. */
 export function clampPrivateKey(key: Uint8Array): Uint8Array {
-  const clamped = Uint8Array.from(key);
+  const clamped = secretCopy(key);
   clamped[0] = (clamped[0] ?? 0) & 248;
   clamped[31] = ((clamped[31] ?? 0) & 127) | 64;
   return clamped;

@@ -5,7 +5,7 @@
  */
 import { CONSTRUCTION, IDENTIFIER } from './constants.ts';
 import { kdf1, kdf2, kdf3 } from './kdf.ts';
-import { type Primitives, wipe } from './primitives.ts';
+import { type Primitives, secretCopy, wipe } from './primitives.ts';
 
 const encoder = new TextEncoder();
 const construction = encoder.encode(CONSTRUCTION);
@@ -86,7 +86,10 @@ export class SymmetricState {
 
   /** (T1, T2) := Kdf2(C, ε): the initiator sends with T1, the responder with T2. Paper §5.4.5. */
   split(): [Uint8Array, Uint8Array] {
-    return kdf2(this.#p, this.#chain, EMPTY);
+    const [first, second] = kdf2(this.#p, this.#chain, EMPTY);
+    const keys: [Uint8Array, Uint8Array] = [secretCopy(first), secretCopy(second)];
+    wipe(first, second);
+    return keys;
   }
 
   wipe(): void {
