@@ -13,6 +13,7 @@ import { isReadyNode } from '../routing/node.ts';
 import { sentenceOf } from './agent-error.ts';
 import { AGENT_ANNOTATIONS, LAST_SEEN } from './annotations.ts';
 import { Cluster } from './cluster.ts';
+import { FaultEvents } from './fault-events.ts';
 import { type Fault, FaultBook } from './faults.ts';
 import { HEARTBEAT_MS, HeartBeat } from './heart-beat.ts';
 import { DeviceProcess } from './host/device-process.ts';
@@ -54,6 +55,7 @@ export class Agent {
   readonly #version: string;
   readonly #metrics = new AgentMetrics();
   readonly #faults: FaultBook;
+  readonly #events: FaultEvents;
   readonly #client: KubernetesClient;
   readonly #cluster: Cluster;
   readonly #clock = new ViewClock();
@@ -95,6 +97,11 @@ export class Agent {
       this.#metrics.error({ event });
       log.warn(sentenceOf(error), { component: 'k8s backend' });
     };
+    this.#events = new FaultEvents({
+      client: this.#client,
+      hostname,
+      onError: (error) => log.debug(sentenceOf(error), { component: 'k8s backend' }),
+    });
     this.#cluster = new Cluster({
       client: this.#client,
       hostname,
@@ -114,7 +121,11 @@ export class Agent {
       ofHostname: hostnameAddresses(hostname),
       onDeviceStarted: () => log.info('started the device', { interface: interfaceName }),
     });
-    this.#heartBeat = new HeartBeat({ say: (signal) => this.#say(signal), onError: apiError('checkin') });
+    this.#heartBeat = new HeartBeat({
+      say: (signal) => this.#say(signal),
+      onError: apiError('checkin'),
+      regularly: options.checkIn,
+    });
   }
 
   /** Runs until the signal; resolves when everything has been put down. */
@@ -189,6 +200,11 @@ export class Agent {
   }
 
   async #onePass(): Promise<void> {
+    if (this.#passes === 0) {
+      const own = this.#cluster.own?.record.node.lastSeen ?? 0;
+      const others = this.#cluster.others.map(({ lastSeen }) => lastSeen);
+      this.#clock.begin(own, others, unixSeconds());
+    }
     this.#passes++;
     this.#metrics.reconcile();
     try {
@@ -213,7 +229,9 @@ export class Agent {
   }
 
   #tell(faults: readonly Fault[]): void {
-    this.#faults.update(faults);
+    const fresh = this.#faults.update(faults);
+    const topology = this.#outcome?.topology;
+    void this.#events.tell(fresh, topology !== undefined && topology.segments[0]?.leader === topology.self);
     const counts = new Map<string, number>();
     for (const { code } of this.#faults.current) counts.set(code, (counts.get(code) ?? 0) + 1);
     this.#metrics.problems([...counts].map(([code, count]) => [{ code }, count]));

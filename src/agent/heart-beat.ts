@@ -9,12 +9,16 @@ import { BackOff } from './kubernetes/back-off.ts';
 export const HEARTBEAT_MS = 30_000;
 /** Endpoints may be discovered one by one; the API shall not hear each. */
 const LEAST_PAUSE_MS = 200;
+/** The longest a timer can wait. */
+const NEVER_MS = 2 ** 31 - 1;
 
 export interface HeartBeatOptions {
   /** Writes it. */
   readonly say: (signal: AbortSignal) => Promise<void>;
   readonly onError: (error: unknown) => void;
   readonly random?: () => number;
+  /** False: only when there is something new (--check-in=false). Default true. */
+  readonly regularly?: boolean;
 }
 
 export class HeartBeat {
@@ -32,14 +36,14 @@ export class HeartBeat {
 
   /** Runs until the signal; says nothing before it was asked to once. */
   async run(signal: AbortSignal): Promise<void> {
-    const { say, onError, random } = this.#options;
+    const { say, onError, random, regularly = true } = this.#options;
     const backOff = new BackOff({ firstMs: 500, longestMs: 10_000, ...(random && { random }) });
     signal.addEventListener('abort', () => this.now(), { once: true });
     if (signal.aborted) return;
     await this.#hurry.promise;
     while (!signal.aborted) {
       this.#hurry = Promise.withResolvers();
-      let pause = HEARTBEAT_MS;
+      let pause = regularly ? HEARTBEAT_MS : NEVER_MS;
       try {
         await say(signal);
         backOff.reset();

@@ -14,12 +14,14 @@ import { LOG_LEVELS, type LogLevel } from './log.ts';
 /** The flags as given, by their camel-cased names. */
 export interface AgentFlags {
   readonly backend: string;
+  readonly checkIn: boolean;
   readonly cleanUp: boolean;
   readonly cleanUpInterface: boolean;
   readonly cni: boolean;
   readonly cniPath: string;
   readonly compatibility: string;
   readonly createInterface: boolean;
+  readonly dropOtherIpipTraffic: boolean;
   readonly encapsulate: string;
   readonly hostname: string;
   readonly interface: string;
@@ -35,6 +37,7 @@ export interface AgentFlags {
   readonly port: string;
   readonly prioritisePrivateAddresses: boolean;
   readonly resyncPeriod: string;
+  readonly routeInternalIp: boolean;
   readonly serviceCidr: readonly string[];
   readonly stateDirectory: string;
   readonly subnet: string;
@@ -43,12 +46,14 @@ export interface AgentFlags {
 
 export const DEFAULT_FLAGS: AgentFlags = {
   backend: 'kubernetes',
+  checkIn: true,
   cleanUp: true,
   cleanUpInterface: false,
   cni: true,
   cniPath: '/etc/cni/net.d/10-kilo.conflist',
   compatibility: '',
   createInterface: true,
+  dropOtherIpipTraffic: true,
   encapsulate: 'always',
   hostname: '',
   interface: 'kilo0',
@@ -64,6 +69,7 @@ export const DEFAULT_FLAGS: AgentFlags = {
   port: '51820',
   prioritisePrivateAddresses: false,
   resyncPeriod: '30s',
+  routeInternalIp: true,
   serviceCidr: [],
   stateDirectory: '/var/lib/kilo',
   subnet: '10.4.0.0/16',
@@ -76,8 +82,14 @@ export interface AgentOptions {
   readonly subnet: Cidr;
   readonly interfaceName: string;
   readonly createInterface: boolean;
+  /** Heart-beats every 30 s; false: only when there is something new. */
+  readonly checkIn: boolean;
   readonly cleanUp: boolean;
   readonly cleanUpInterface: boolean;
+  /** Drop wrapped packets of others (a rule Kilo writes). */
+  readonly dropOtherIpip: boolean;
+  /** Routes to the private addresses of other locations. */
+  readonly routeInternalIPs: boolean;
   /** The conflist to keep; null when another network plugin serves the pods. */
   readonly cniPath: string | null;
   readonly encapsulation: Encapsulation;
@@ -115,9 +127,12 @@ export const agentOptions = (flags: AgentFlags): AgentOptions => {
     subnet: cidrOf('subnet', flags.subnet),
     interfaceName: flags.interface,
     createInterface: flags.createInterface,
+    checkIn: flags.checkIn,
     cleanUp: flags.cleanUp,
     cleanUpInterface: flags.cleanUpInterface,
     cniPath: flags.cni ? flags.cniPath : null,
+    dropOtherIpip: flags.dropOtherIpipTraffic,
+    routeInternalIPs: flags.routeInternalIp,
     encapsulation: oneOf('encapsulation', flags.encapsulate, ['never', 'crosssubnet', 'always']),
     // As in Kilo, a word that is none of these stands for plain IPIP.
     encapsulator:

@@ -27,6 +27,17 @@ export class ViewClock {
     this.#lastContact = now;
   }
 
+  /**
+   * An agent that starts finds what others last said. When most of those that lived at its own last heart-beat are silent now,
+   * the API was away for them too: they get the time that a gap gives.
+   */
+  begin(own: number, others: readonly number[], now: number): void {
+    const isFresh = (at: number) => (lastSeen: number) => at - lastSeen < NODE_LIFETIME_SECONDS;
+    const then = others.filter(isFresh(own)).length;
+    if (own === 0 || now - own <= GAP_SECONDS || others.filter(isFresh(now)).length * 2 >= then) return;
+    this.#frozen = { at: own, until: now + NODE_LIFETIME_SECONDS };
+  }
+
   /** Unix seconds to judge heart-beats by. */
   get time(): number {
     const last = this.#lastContact ?? 0;

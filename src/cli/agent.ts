@@ -2,7 +2,7 @@
  * `kilowire agent`: the node agent, with the flags of `kg`.
  * @module
  */
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import type { AgentFlags } from '../agent/options.ts';
 import { version } from './version.ts';
 
@@ -10,7 +10,7 @@ import { version } from './version.ts';
 const truth = (text: string): boolean => {
   if (/^(?:1|t|true)$/i.test(text)) return true;
   if (/^(?:0|f|false)$/i.test(text)) return false;
-  throw new Error(`"${text}" is neither true nor false`);
+  throw new InvalidArgumentError(`"${text}" is neither true nor false.`);
 };
 
 const words = (text: string, before: readonly string[] = []): string[] => [...before, ...text.split(',')];
@@ -18,13 +18,16 @@ const words = (text: string, before: readonly string[] = []): string[] => [...be
 export const agentCommand = (): Command =>
   new Command('agent')
     .description("run the node agent, in the place of Kilo's kg")
+    .version(version(), '--version', 'print the version')
     .option('--backend <name>', 'where nodes and peers are kept: kubernetes', 'kubernetes')
+    .option('--check-in [bool]', 'say every 30 s that this node lives', truth, true)
     .option('--clean-up [bool]', 'on SIGTERM take away what was put on the host and the Node', truth, true)
     .option('--clean-up-interface [bool]', 'then delete the WireGuard interface too', truth, false)
     .option('--cni [bool]', "care for the CNI configuration and the pods' NAT", truth, true)
     .option('--cni-path <file>', 'the CNI configuration', '/etc/cni/net.d/10-kilo.conflist')
     .option('--compatibility <plugin>', 'run beside another network plugin: flannel or cilium', '')
     .option('--create-interface [bool]', 'make the WireGuard interface when it is missing', truth, true)
+    .option('--drop-other-ipip-traffic [bool]', 'drop IPIP packets of anybody else', truth, true)
     .option('--encapsulate <when>', 'wrap packets inside a location: never, crosssubnet, always', 'always')
     .option('--hostname <name>', 'name of this Node', '')
     .option('--interface <name>', 'name of the WireGuard interface', 'kilo0')
@@ -40,6 +43,7 @@ export const agentCommand = (): Command =>
     .option('--port <port>', 'UDP port of the endpoint', '51820')
     .option('--prioritise-private-addresses [bool]', 'dial this node at its private address', truth, false)
     .option('--resync-period <duration>', 'look at everything again this often', '30s')
+    .option('--route-internal-ip [bool]', 'route to private addresses of other locations', truth, true)
     .option('--service-cidr <ranges>', 'destinations that are not masqueraded', words, [])
     .option('--state-directory <directory>', "where the node's key is", '/var/lib/kilo')
     .option('--subnet <range>', 'pool of mesh addresses, the same on every node', '10.4.0.0/16')

@@ -203,7 +203,10 @@ export class AgentWorld {
     }
   }
 
+  /** Who comes first thinks for a moment that it leads: until everybody knows of everybody, and pods reach each other. */
   async meshed(timeout = 40_000): Promise<void> {
+    const said = (): string => NODES.map(({ name }) => this.annotation(name, 'wireguard-ip')).join();
+    await until('the leaders to be known', () => said() === '10.4.0.1/16,10.4.0.2/16,', timeout);
     await until(
       'every pod to reach every other',
       () => allPairs().every(([from, to]) => this.reaches(from, to)),

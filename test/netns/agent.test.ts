@@ -39,6 +39,17 @@ describe.skipIf(!isRoot)('agents', () => {
     ]);
   });
 
+  it('hold on their link the address they say, also after it was another', () => {
+    const addresses = (): string => world.host('b').ip('-4', '-br', 'addr', 'show', 'kilo0');
+    expect(addresses()).toContain(' 10.4.0.2/16');
+    world.host('b').ip('addr', 'add', '10.4.0.9/16', 'dev', 'kilo0');
+    world.host('b').ip('addr', 'del', '10.4.0.2/16', 'dev', 'kilo0');
+    world.host('b').ip('addr', 'replace', '10.4.0.9/16', 'dev', 'kilo0');
+    return until('the address to be back', () =>
+      / 10\.4\.0\.2\/16 *$/m.test(addresses().replace(/\s+$/, '')),
+    );
+  });
+
   it('keep their key in a file only root can read, as Kilo writes it', () => {
     expect(readFileSync(join(world.directory('a'), 'key'), 'latin1')).toMatch(/^[A-Za-z0-9+/]{43}=$/);
     expect(

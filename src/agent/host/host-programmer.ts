@@ -7,12 +7,12 @@
 import { changeLink } from '../../linux/link.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
 import type { DeviceStatus } from '../../noise/device-config.ts';
-import { type Cidr, formatAddress, hostCidr } from '../../noise/ip.ts';
+import { type Cidr, formatAddress, hostCidr, sameAddress } from '../../noise/ip.ts';
 import { nthAddress } from '../../routing/ip-prefix.ts';
 import type { Links } from '../../routing/links.ts';
 import { desiredFilter } from '../../routing/nat.ts';
 import { podCIDROf, privateAddressOf } from '../../routing/node.ts';
-import { desiredRoutes, type Plan } from '../../routing/routes.ts';
+import { desiredRoutes, MAIN_TABLE, type Plan } from '../../routing/routes.ts';
 import type { Topology } from '../../routing/topology.ts';
 import { wireguardConfig } from '../../routing/wireguard-config.ts';
 import { sentenceOf } from '../agent-error.ts';
@@ -90,8 +90,9 @@ export class HostProgrammer {
 
   /** Routes whose source address the host does not have would be refused, all of them: they go without. */
   #planFor(topology: Topology, host: HostLinks, links: Links, faults: Fault[]): Plan {
-    const { encapsulation, encapsulator, local } = this.#context.options;
-    const plan = desiredRoutes(topology, { links, encapsulation, encapsulator, local });
+    const { encapsulation, encapsulator, local, routeInternalIPs } = this.#context.options;
+    const whole = desiredRoutes(topology, { links, encapsulation, encapsulator, local });
+    const plan = routeInternalIPs ? whole : withoutPrivate(whole, topology, links);
     const own = privateAddressOf(topology.self);
     if (own === null || hasAddress(host, own)) return plan;
     faults.push({
@@ -123,16 +124,18 @@ export class HostProgrammer {
 
   async #filter(topology: Topology): Promise<readonly string[]> {
     const { options, filter, onChange } = this.#context;
-    const { written, faults } = await filter.apply(
-      desiredFilter(topology, {
-        serviceCIDRs: options.serviceCIDRs,
-        cni: options.cniPath !== null,
-        forwardRules: options.forwardRules,
-        local: options.local,
-        encapsulation: options.encapsulation,
-        encapsulator: options.encapsulator,
-      }),
-    );
+    const { append, prepend } = desiredFilter(topology, {
+      serviceCIDRs: options.serviceCIDRs,
+      cni: options.cniPath !== null,
+      forwardRules: options.forwardRules,
+      local: options.local,
+      encapsulation: options.encapsulation,
+      encapsulator: options.encapsulator,
+    });
+    const kept = options.dropOtherIpip
+      ? append
+      : append.filter((item) => item.kind === 'chain' || item.verdict !== 'DROP');
+    const { written, faults } = await filter.apply({ append: kept, prepend });
     if (written.length > 0) onChange('filter', written.length);
     return faults;
   }
@@ -203,6 +206,19 @@ export class HostProgrammer {
     return faults;
   }
 }
+
+/** --route-internal-ip=false: private addresses of other nodes are not reached through the mesh. */
+const withoutPrivate = (plan: Plan, topology: Topology, links: Links): Plan => {
+  const addresses = topology.segments
+    .flatMap(({ members }) => members)
+    .flatMap((member) => privateAddressOf(member) ?? []);
+  const isPrivate = ({ destination, table, device }: Plan['routes'][number]): boolean =>
+    table === MAIN_TABLE &&
+    device !== links.private &&
+    destination.prefix === destination.address.length * 8 &&
+    addresses.some((address) => sameAddress(address, destination.address));
+  return { ...plan, routes: plan.routes.filter((route) => !isPrivate(route)) };
+};
 
 /** The one the kernel's module made cannot be deleted; it is left bare. */
 const removeTunnel = (socket: NetlinkSocket): void => {

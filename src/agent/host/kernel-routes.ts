@@ -30,11 +30,21 @@ export interface RouteChanges {
 }
 
 /** What of the mesh the kernel holds. */
-export const readPlan = (socket: NetlinkSocket, host: HostLinks, links: Links): Plan => {
+export const readPlan = (
+  socket: NetlinkSocket,
+  host: HostLinks,
+  links: Links,
+  want: Plan = { routes: [], rules: [] },
+): Plan => {
+  const wanted = new Set(
+    want.routes.map(({ destination, device }) => `${formatCidr(destination)} ${device}`),
+  );
   const gateways = new Set(host.defaultRoutes.map(({ gateway }) => gateway));
+  const isForeign = ({ gateway, destination }: KernelRoute, device: string): boolean =>
+    gateways.has(gateway) && !wanted.has(`${destination} ${device}`);
   const routes = listRoutes(socket).flatMap((route): Route[] => {
     const device = host.byIndex.get(route.link ?? -1)?.name;
-    if (device === undefined || !isOurs(route, device, links, gateways)) return [];
+    if (device === undefined || !isOurs(route, device, links, isForeign)) return [];
     return [routeOf(route, device)].filter((each) => each !== null);
   });
   const rules = ([4, 6] as const)
@@ -47,7 +57,7 @@ const isOurs = (
   route: KernelRoute,
   device: string,
   links: Links,
-  gateways: ReadonlySet<string | undefined>,
+  isForeign: (route: KernelRoute, device: string) => boolean,
 ): boolean => {
   if (
     route.protocol !== PROTOCOL_STATIC ||
@@ -59,9 +69,7 @@ const isOurs = (
   if (route.table !== MAIN_TABLE || /\/0$/.test(route.destination)) return false;
   if (device === links.wireguard || device === links.tunnel) return true;
   // An administrator's own onlink route is most often the way to, or by, the default gateway.
-  return (
-    device === links.private && route.onlink && route.gateway !== undefined && !gateways.has(route.gateway)
-  );
+  return device === links.private && route.onlink && route.gateway !== undefined && !isForeign(route, device);
 };
 
 /** IPv6 has no metric 0: the kernel makes it 1024. */
@@ -97,7 +105,7 @@ const ruleOf = (rule: KernelRule): Rule | null => {
 
 /** Makes the kernel hold this and no more. What is new comes before what goes, so that no packet is without a way. */
 export const applyPlan = (socket: NetlinkSocket, host: HostLinks, links: Links, want: Plan): RouteChanges => {
-  const have = readPlan(socket, host, links);
+  const have = readPlan(socket, host, links, want);
   const { routes, rules } = diffPlans(have, want);
   const faults: string[] = [];
   const requests: Request[] = [];

@@ -24,10 +24,11 @@ export const keepLink = (
   const have = listAddresses(socket, { link: link.index }).filter(({ scope }) => scope === SCOPE_GLOBAL);
   const requests: Request[] = [];
   if (link.mtu !== want.mtu) requests.push(changeLink(link.index, { mtu: want.mtu }));
-  if (wanted !== null && !have.some(({ address }) => address === wanted))
-    requests.push(newAddress({ link: link.index, address: wanted }));
+  // The old one first: the kernel takes away with a primary address all that came after it in its subnet.
   for (const { address } of have)
     if (address !== wanted) requests.push(deleteAddress({ link: link.index, address }));
+  if (wanted !== null && !have.some(({ address }) => address === wanted))
+    requests.push(newAddress({ link: link.index, address: wanted }));
   if (link.up !== want.up) requests.push(changeLink(link.index, { up: want.up }));
   socket.batch(requests);
   return requests.length > 0;

@@ -43,4 +43,16 @@ describe('the time heart-beats are judged by', () => {
   it('does not take a late heart-beat for a gap', () => expect(clockAfter(1000, 1045).time).toBe(1045));
   it('knows no time before the first word', () =>
     expect(new ViewClock().silence(5)).toBe(Number.POSITIVE_INFINITY));
+
+  it.each([
+    ['all others are silent since their agents lost the API with ours', 1000, [990, 995, 400], 1000],
+    ['most are silent: the first are back already', 1000, [990, 995, 1599], 1000],
+    ['others live, so the API was there and ours alone was away', 1000, [1590, 1595, 400], 1600],
+    ['there was no heart-beat of ours', 0, [990, 995], 1600],
+    ['ours is fresh', 1590, [990, 995], 1600],
+  ])('at the start, when %s', (_why, own, others, time) => {
+    const clock = clockAfter(1600);
+    clock.begin(own, others, 1600);
+    expect(clock.time).toBe(time);
+  });
 });
