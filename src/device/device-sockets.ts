@@ -28,19 +28,20 @@ export class DeviceSockets {
     return this.#sockets !== undefined;
   }
 
-  /** Opens them on `port`, in place of any open ones. False: it cannot be; then those stay. */
-  open(): boolean {
+  /** Opens them on `port`, in place of any open ones. False: it cannot be, and the log says why; then those stay. */
+  open(tellWhyNot = true): boolean {
     let sockets: UdpSockets;
     try {
       sockets = openUdpSockets(this.port);
     } catch (error) {
-      this.#log.error(error instanceof Error ? error.message : String(error));
+      if (tellWhyNot) this.#log.error(error instanceof Error ? error.message : String(error));
       return false;
     }
     // Packets without their mark would be routed into the tunnel they come from.
     if (this.mark !== 0 && !setMark(sockets, this.mark)) {
       closeUdpSockets(sockets);
-      this.#log.error(`The kernel does not let us mark packets (fwmark ${this.mark}): that takes NET_ADMIN`);
+      const why = `The kernel does not let us mark packets (fwmark ${this.mark}): that takes NET_ADMIN`;
+      if (tellWhyNot) this.#log.error(why);
       return false;
     }
     this.port = sockets.port;

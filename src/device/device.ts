@@ -21,7 +21,7 @@ import { DeviceConfiguration } from './device-configuration.ts';
 import { type DeviceEvent, type HandshakeEvent, HandshakeJournal } from './device-event.ts';
 import { DeviceSockets } from './device-sockets.ts';
 import { peerStatus } from './device-status.ts';
-import { LinkWatch } from './link-watch.ts';
+import { type LinkState, LinkWatch } from './link-watch.ts';
 import { type Log, peerName } from './log.ts';
 import { nativePrimitives, secureRandomBytes } from './native-primitives.ts';
 import { PeerBook } from './peer-book.ts';
@@ -124,29 +124,29 @@ export class Device {
   /* ---- The link ---- */
 
   #linkChanged(): void {
-    const state = this.#link.state();
     clearTimeout(this.#nextLook);
-    if (this.#link.isDeaf && !this.#closed) {
-      this.#nextLook = setTimeout(() => this.#linkChanged(), LOOK_INTERVAL);
-    }
-    // Deleted: the data plane will say so.
-    if (state === undefined || this.#closed) return;
-    const { up, mtu } = state;
+    if (this.#closed) return;
+    const state = this.#link.state();
+    if (state !== undefined) this.#follow(state);
+    // Deleted: the data plane will say so. Else there were no descriptors left, or the port is still another's.
+    const isSettled = state !== undefined && this.#isUp === this.#linkIsUp && !this.#link.isDeaf;
+    if (!isSettled) this.#nextLook = setTimeout(() => this.#linkChanged(), LOOK_INTERVAL);
+  }
+
+  #follow({ up, mtu }: LinkState): void {
     const changed = mtu !== this.#mtu;
     if (changed) this.log.verbose(`MTU updated: ${mtu}`);
     this.#mtu = mtu;
-    if (up !== this.#linkIsUp) {
-      this.#linkIsUp = up;
-      if (up) this.#up();
-      else if (this.#isUp) this.#down();
-    } else if (changed && this.#isUp) this.plane.send({ kind: 'link', up, mtu });
+    const isNew = up !== this.#linkIsUp;
+    this.#linkIsUp = up;
+    if (up && !this.#isUp) this.#up(isNew);
+    else if (!up && this.#isUp) this.#down();
+    else if (changed && this.#isUp) this.plane.send({ kind: 'link', up, mtu });
   }
 
-  #up(): void {
-    if (!this.#sockets.open()) {
-      this.log.error(
-        'Unable to bring the interface up: see above; it is tried again when the port or mark is set',
-      );
+  #up(tellWhyNot = true): void {
+    if (!this.#sockets.open(tellWhyNot)) {
+      if (tellWhyNot) this.log.error('Unable to bring the interface up; it is tried again every second');
       return;
     }
     this.#isUp = true;

@@ -251,7 +251,14 @@ describe.skipIf(!able)('the control socket', () => {
     const port = run('wg', 'show', link, 'listen-port').trim();
     expect(Number(port)).toBeGreaterThan(0);
     expect(host.exec('ss', '-Hlun', 'sport', port).trim().split('\n')).toHaveLength(2);
+    // Down and up with the taken port once more: when the other has gone, it is ours by itself.
+    host.ip('link', 'set', link, 'down');
+    run('wg', 'set', link, 'listen-port', '7510');
+    host.ip('link', 'set', link, 'up');
     await other.close();
+    await expect
+      .poll(() => host.exec('ss', '-Hlun', 'sport', '7510').trim().split('\n').length, { timeout: 5000 })
+      .toBe(2);
     host.ip('link', 'set', link, 'down');
   });
 
@@ -324,5 +331,28 @@ describe.skipIf(!able)('the control socket', () => {
     expect(rss(device.process.pid ?? 0)).toBeLessThan(before + 24);
     for (const client of [deaf, ...idle]) client.destroy();
     expect(await ask('get=1\n\n')).toContain('errno=0\n\n');
+  });
+
+  it('goes on after its descriptors were all used up by clients', async () => {
+    const few = ['prlimit', '--nofile=64:64'];
+    const small = await OneDevice.start(host, 'kwjfew', {}, few);
+    try {
+      const clients = Array.from({ length: 100 }, () =>
+        connect(socketPath('kwjfew')).on('error', () => undefined),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      host.ip('link', 'set', 'kwjfew', 'up');
+      for (const client of clients) client.destroy();
+      await expect
+        .poll(() => small.isRunning && run('wg', 'show', 'kwjfew', 'fwmark').trim(), { timeout: 5000 })
+        .toBe('off');
+      // What it could not open then, it opens by itself.
+      run('wg', 'set', 'kwjfew', 'listen-port', '7520');
+      await expect
+        .poll(() => host.exec('ss', '-Hlun', 'sport', '7520').trim().split('\n').length, { timeout: 5000 })
+        .toBe(2);
+    } finally {
+      await small.close();
+    }
   });
 });
