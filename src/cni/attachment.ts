@@ -17,10 +17,11 @@ import { ensureBridge, ensureGateways } from './bridge.ts';
 import { CniError } from './cni-error.ts';
 import { portName } from './host-port.ts';
 import { type Allocation, allocate } from './ipam/allocator.ts';
+import { ForeignLeases } from './ipam/foreign-leases.ts';
 import { podName } from './ipam/ipam-config.ts';
 import { LeaseStore } from './ipam/lease-store.ts';
 import { isolate } from './isolation.ts';
-import type { Netns } from './netns.ts';
+import { type Netns, netnsIdAt } from './netns.ts';
 import type { NetworkConfig } from './network-config.ts';
 import { type AttachmentRecord, RecordStore } from './record.ts';
 import type { Request } from './request.ts';
@@ -68,7 +69,11 @@ function clearWay(records: RecordStore, socket: NetlinkSocket, name: AttachmentN
   const record = records.read(name);
   if (record === undefined) return;
   const alive =
-    record.state === 'done' && record.bootId === bootId() && getLink(socket, record.hostVeth) !== undefined;
+    record.state === 'done' &&
+    record.bootId === bootId() &&
+    // A deleted namespace takes its links along only after a while.
+    (record.netnsId === netns.id || record.netnsId === netnsIdAt(record.netns)) &&
+    getLink(socket, record.hostVeth) !== undefined;
   if (alive)
     throw new CniError(
       'ERR_CNI_ATTACHED',
@@ -149,7 +154,7 @@ function build(
   socket: NetlinkSocket,
 ): Result {
   const foreign = config.ipamPlugin?.add(config.isGateway);
-  const allocations = foreign?.allocations ?? reserve(record, config);
+  const allocations = foreign?.allocations ?? reserve(records, record, config);
   const bridge = ensureBridge(socket, config);
   if (config.vlans !== undefined) ensureFiltering(socket, bridge);
   const leg =
@@ -205,10 +210,15 @@ function build(
   };
 }
 
-function reserve(record: AttachmentRecord, { ipam }: NetworkConfig): readonly Allocation[] {
+function reserve(
+  records: RecordStore,
+  record: AttachmentRecord,
+  { ipam }: NetworkConfig,
+): readonly Allocation[] {
   if (ipam === undefined) return [];
   const leases = new LeaseStore(record.leases, record, record.hostVeth, ipam.quarantine);
   leases.prepare();
+  new ForeignLeases(records.foreignLeases, leases).noticeHostLocal(ipam.sets.length);
   const allocations = allocate(leases, ipam.sets, ipam.excluded, ipam.requested);
   leases.discardDraft();
   return allocations;

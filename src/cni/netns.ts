@@ -49,3 +49,14 @@ export function findNetns(path: string): Netns | undefined {
   }
   return { fd, path, id: `${target.dev}:${target.ino}`, close: () => closeSync(fd) };
 }
+
+/** "device:inode" of what is at the path; '' when nothing is. */
+export function netnsIdAt(path: string): string {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev}:${ino}`;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes(errorCode(error))) return '';
+    throw error;
+  }
+}

@@ -10,9 +10,10 @@ import { openRouteSocket } from '../../linux/rtnetlink.ts';
 import { fileName } from '../attachment-name.ts';
 import { withNat } from '../attachment-nat.ts';
 import { LeaseStore } from '../ipam/lease-store.ts';
+import { netnsIdAt } from '../netns.ts';
 import type { AttachmentRecord } from '../record.ts';
 import { AdminError } from './admin-error.ts';
-import { type Holder, listHolders, namespaceId } from './holder.ts';
+import { type Holder, listHolders } from './holder.ts';
 import type { Network } from './network.ts';
 
 export interface Finding {
@@ -134,7 +135,7 @@ function hostFindings(record: AttachmentRecord): readonly Finding[] {
 }
 
 function podFindings(record: AttachmentRecord): readonly Finding[] {
-  const id = namespaceId(record.netns);
+  const id = netnsIdAt(record.netns);
   if (id === '')
     return [finding('namespace', `Its network namespace ${record.netns || '?'} is gone.`, false)];
   if (id !== record.netnsId)

@@ -9,6 +9,7 @@ import { openRouteSocket } from '../../linux/rtnetlink.ts';
 import { type AttachmentName, fileName } from '../attachment-name.ts';
 import { errorCode } from '../files.ts';
 import { LeaseStore } from '../ipam/lease-store.ts';
+import { netnsIdAt } from '../netns.ts';
 import type { AttachmentRecord } from '../record.ts';
 import { bootId } from '../undo.ts';
 import type { Network } from './network.ts';
@@ -109,29 +110,18 @@ function fromLease(network: Network, { containerId, ifname, addresses, since }: 
 
 /** An unreadable record tells of no namespace: that says nothing. */
 const isHomeless = (record: AttachmentRecord): boolean =>
-  record.bootId !== '' && (record.bootId !== bootId() || namespaceId(record.netns) !== record.netnsId);
+  record.bootId !== '' && (record.bootId !== bootId() || netnsIdAt(record.netns) !== record.netnsId);
 
 /** '' for what is as an ADD left it. */
 export function reasonOfDeath(record: AttachmentRecord, socket: NetlinkSocket): string {
   if (record.at === '') return 'its record cannot be read';
   if (record.bootId !== bootId()) return 'it is from an earlier boot';
   if (record.state !== 'done') return 'its ADD did not finish';
-  const netns = namespaceId(record.netns);
+  const netns = netnsIdAt(record.netns);
   if (netns === '') return `its network namespace ${record.netns} is gone`;
   if (netns !== record.netnsId) return `${record.netns} is another network namespace now`;
   if (getLink(socket, record.hostVeth) === undefined) return `its interface ${record.hostVeth} is gone`;
   return '';
-}
-
-/** "device:inode" of what is at the path; '' when nothing is. */
-export function namespaceId(path: string): string {
-  try {
-    const { dev, ino } = statSync(path);
-    return `${dev}:${ino}`;
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR', 'EACCES'].includes(errorCode(error))) return '';
-    throw error;
-  }
 }
 
 function modified(path: string): string {
