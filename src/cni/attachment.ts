@@ -17,6 +17,7 @@ import { ensureBridge, ensureGateways } from './bridge.ts';
 import { CniError } from './cni-error.ts';
 import { portName } from './host-port.ts';
 import { type Allocation, allocate } from './ipam/allocator.ts';
+import { ForeignLeases } from './ipam/foreign-leases.ts';
 import { podName } from './ipam/ipam-config.ts';
 import { LeaseStore } from './ipam/lease-store.ts';
 import { isolate } from './isolation.ts';
@@ -153,7 +154,7 @@ function build(
   socket: NetlinkSocket,
 ): Result {
   const foreign = config.ipamPlugin?.add(config.isGateway);
-  const allocations = foreign?.allocations ?? reserve(record, config);
+  const allocations = foreign?.allocations ?? reserve(records, record, config);
   const bridge = ensureBridge(socket, config);
   if (config.vlans !== undefined) ensureFiltering(socket, bridge);
   const leg =
@@ -209,10 +210,15 @@ function build(
   };
 }
 
-function reserve(record: AttachmentRecord, { ipam }: NetworkConfig): readonly Allocation[] {
+function reserve(
+  records: RecordStore,
+  record: AttachmentRecord,
+  { ipam }: NetworkConfig,
+): readonly Allocation[] {
   if (ipam === undefined) return [];
   const leases = new LeaseStore(record.leases, record, record.hostVeth, ipam.quarantine);
   leases.prepare();
+  new ForeignLeases(records.foreignLeases, leases).noticeHostLocal(ipam.sets.length);
   const allocations = allocate(leases, ipam.sets, ipam.excluded, ipam.requested);
   leases.discardDraft();
   return allocations;

@@ -66,6 +66,8 @@ export class RecordStore {
   /** Of all networks. */
   readonly stateDir: string;
   readonly directory: string;
+  /** Leases of the plugin that was here before. */
+  readonly foreignLeases: string;
   readonly #network: string;
   readonly #networkLock: string;
   readonly #bootMark: string;
@@ -77,6 +79,7 @@ export class RecordStore {
     this.#bootMark = `${stateDir}/.${network}.boot`;
     this.directory = `${stateDir}/${network}`;
     this.stateDir = stateDir;
+    this.foreignLeases = `${stateDir}/.${network}.leases`;
     this.#network = network;
     this.#leases = leases;
   }
@@ -85,6 +88,11 @@ export class RecordStore {
   mentions(name: AttachmentName): boolean {
     const path = this.#path(name);
     return ['.json', '.lock', '.new'].some((suffix) => existsSync(`${path}${suffix}`));
+  }
+
+  /** There is a whole record, or one that begins. */
+  has(name: AttachmentName): boolean {
+    return existsSync(`${this.#path(name)}.json`);
   }
 
   prepare(): void {

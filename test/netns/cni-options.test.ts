@@ -3,7 +3,7 @@
  * quarantine, reservations. Each as the kernel and Debian's tools see it, and gone afterwards.
  * @module
  */
-import { writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { CniWorld, nothing, programs } from './cni-world.ts';
@@ -237,3 +237,40 @@ describe.skipIf(process.getuid?.() !== 0).each(programs)(
     });
   },
 );
+
+describe.skipIf(process.getuid?.() !== 0)('twenty thousand leases', () => {
+  test('of host-local are read once, and found again when host-local was here meanwhile', async () => {
+    const world = new CniWorld(programs[0]);
+    try {
+      const leases = join(world.directory, 'leases/kwgnet');
+      mkdirSync(leases, { recursive: true });
+      for (let at = 0; at < 20_000; at++)
+        writeFileSync(join(leases, `10.43.${at >> 8}.${at & 255}`), `old${at}\r\neth0`);
+      writeFileSync(join(leases, 'last_reserved_ip.0'), '10.43.78.31');
+      const config = world.config({ ipam: world.ipam({ ranges: [[{ subnet: '10.43.0.0/16' }]] }) });
+      const gone = (address: string) => !existsSync(join(leases, address));
+      const opened = async (pod: string): Promise<number> => {
+        world.trace = join(world.directory, 'trace');
+        await world.ok({ verb: 'DEL', pod, netns: '', config });
+        world.trace = '';
+        return readFileSync(join(world.directory, 'trace'), 'utf8').split(`${leases}/10.43.`).length - 1;
+      };
+      expect(await opened('old5')).toBeGreaterThan(20_000);
+      expect(gone('10.43.0.5')).toBe(true);
+      expect(await opened('old6')).toBeLessThan(5);
+      expect(gone('10.43.0.6')).toBe(true);
+      expect(await opened('nobody')).toBe(0);
+      world.addPod('a');
+      await world.ok({ verb: 'ADD', pod: 'a', config });
+      await world.ok({ verb: 'DEL', pod: 'a', config });
+      expect(await opened('a')).toBe(0);
+      // As host-local allocates: a lease, and the last address written over.
+      writeFileSync(join(leases, '10.43.200.1'), 'new\r\neth0');
+      writeFileSync(join(leases, 'last_reserved_ip.0'), '10.43.200.1');
+      await world.ok({ verb: 'DEL', pod: 'new', netns: '', config });
+      expect(gone('10.43.200.1')).toBe(true);
+    } finally {
+      world.close();
+    }
+  });
+});

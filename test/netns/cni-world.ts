@@ -47,6 +47,8 @@ export interface Call {
 export class CniWorld {
   readonly node: string;
   readonly directory: string;
+  /** Where strace writes the calls of what is started; '' for nowhere. */
+  trace = '';
   readonly #program: Program;
   readonly #prefix: string;
   readonly #pods = new Set<string>();
@@ -111,17 +113,28 @@ export class CniWorld {
     answer: Promise<Answer>;
   } {
     const [file = '', ...args] = this.#program.command;
-    const child = spawn('nsenter', [`--net=/run/netns/${this.node}`, file, ...args], {
-      env: {
-        PATH: process.env.PATH ?? '',
-        CNI_COMMAND: verb,
-        CNI_CONTAINERID: pod,
-        CNI_NETNS: netns ?? this.podPath(pod),
-        CNI_IFNAME: ifname,
-        CNI_PATH: '/opt/cni/bin',
-        ...env,
+    const child = spawn(
+      'nsenter',
+      [
+        `--net=/run/netns/${this.node}`,
+        ...(this.trace === ''
+          ? []
+          : ['strace', '-f', '-s', '256', '-e', 'trace=open,openat', '-o', this.trace]),
+        file,
+        ...args,
+      ],
+      {
+        env: {
+          PATH: process.env.PATH ?? '',
+          CNI_COMMAND: verb,
+          CNI_CONTAINERID: pod,
+          CNI_NETNS: netns ?? this.podPath(pod),
+          CNI_IFNAME: ifname,
+          CNI_PATH: '/opt/cni/bin',
+          ...env,
+        },
       },
-    });
+    );
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (chunk) => {

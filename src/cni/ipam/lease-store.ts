@@ -21,6 +21,7 @@ import {
 } from 'node:fs';
 import { lockNetwork } from '../attachment-lock.ts';
 import { errorCode, makeDirectory, removeFile } from '../files.ts';
+import { markAsOwn } from './foreign-leases.ts';
 import { type IpAddress, parseAddress } from './ip-address.ts';
 import { isResting, rest } from './quarantine.ts';
 
@@ -80,6 +81,7 @@ export class LeaseStore {
   /** A reader sees the old address or the new one, never half of one. */
   setLast(set: number, address: string): void {
     this.#write(`${this.#draft}.last`, address);
+    markAsOwn(`${this.#draft}.last`);
     renameSync(`${this.#draft}.last`, `${this.directory}/last_reserved_ip.${set}`);
   }
 

@@ -7,7 +7,8 @@
 import { deleteLink, getLink } from '../../linux/link.ts';
 import { openRouteSocketIn } from '../../linux/namespaces.ts';
 import { IpamPlugin } from '../delegate.ts';
-import { LeaseStore } from '../ipam/lease-store.ts';
+import { ForeignLeases } from '../ipam/foreign-leases.ts';
+import { LeaseStore, type Owner } from '../ipam/lease-store.ts';
 import { findNetns } from '../netns.ts';
 import { parseStatePaths } from '../network-config.ts';
 import { RecordStore } from '../record.ts';
@@ -27,7 +28,9 @@ export function del(request: Request, env: Environment): void {
   IpamPlugin.of(request, env)?.run('DEL');
   if (known) return;
   const store = new LeaseStore(paths.leases, request, '');
-  for (const address of store.heldByOwner()) store.release(address);
+  const foreign = new ForeignLeases(records.foreignLeases, store);
+  const isRecorded = (owner: Owner): boolean => records.has(owner);
+  for (const address of foreign.of(request, isRecorded)) store.release(address);
 }
 
 /** An attachment without a record was made by the plugin that was here before: Go's bridge, mostly. */
