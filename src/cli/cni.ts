@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { StandingOptions } from './cni-verbs.ts';
+import type { Outcome, StandingOptions } from './cni-verbs.ts';
 
 const output = (): Option =>
   new Option('-o, --output <format>', 'text, or one JSON document').choices(['text', 'json']).default('text');
@@ -45,17 +45,36 @@ const seconds = (text: string): number => {
   return Number(count) * (unit === 'h' ? 3600 : unit === 'm' ? 60 : 1);
 };
 
-const verbs = () => import('./cni-verbs.ts');
-
 const print = (text: string): void => {
   // A reader that went away (| head) is no failure.
   process.stdout.on('error', () => {});
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
 };
 
-const finish = ({ text, ok }: { text: string; ok: boolean }): void => {
-  print(text);
-  if (!ok) process.exitCode = 1;
+/** A system error's own text names a call and a path; what to do about it is ours to say. */
+const explained = (error: unknown): unknown => {
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  if ((code === 'EACCES' || code === 'EPERM') && process.getuid?.() !== 0)
+    return new Error(`This takes root's rights: ${message}.`, { cause: error });
+  return error;
+};
+
+const perform = async (act: (verbs: typeof import('./cni-verbs.ts')) => Outcome): Promise<void> => {
+  try {
+    const { text, ok } = act(await import('./cni-verbs.ts'));
+    print(text);
+    if (!ok) process.exitCode = 1;
+  } catch (error) {
+    throw explained(error);
+  }
+};
+
+const readKnown = (path: string): string => {
+  try {
+    return readFileSync(path === '-' ? 0 : path, 'utf8');
+  } catch (cause) {
+    throw new Error(`The list of living containers cannot be read: ${(cause as Error).message}.`, { cause });
+  }
 };
 
 const installVerb = (): Command =>
@@ -87,24 +106,24 @@ Examples:
   kilowire cni install --subnet 10.42.0.0/24 --subnet fd42::/64 --ip-masq false --dry-run
   kilowire cni install --bin-dir /var/lib/rancher/k3s/data/cni        only the executables are new`,
     )
-    .action(async (options) => finish((await verbs()).install(options)));
+    .action((options) => perform((verbs) => verbs.install(options)));
 
 const uninstallVerb = (): Command =>
   withPlaces(verb('uninstall', 'take away what install put there'))
     .option('--dry-run', 'show what would be done')
     .option('--force', 'although containers are attached')
     .addHelpText('after', '\nExamples:\n  kilowire cni uninstall --dry-run')
-    .action(async (options) => finish((await verbs()).uninstall(options)));
+    .action((options) => perform((verbs) => verbs.uninstall(options)));
 
 const statusVerb = (): Command =>
   withNetwork(verb('status', 'is it installed, does it work, what is wrong'))
     .addHelpText('after', '\nExamples:\n  kilowire cni status\n  kilowire cni status -o json')
-    .action(async (options) => finish((await verbs()).status(options)));
+    .action((options) => perform((verbs) => verbs.status(options)));
 
 const leasesVerb = (): Command =>
   withNetwork(verb('leases', 'who holds which address'))
     .addHelpText('after', '\nExamples:\n  kilowire cni leases\n  kilowire cni leases -n kilowire -o json')
-    .action(async (options) => finish((await verbs()).leases(options)));
+    .action((options) => perform((verbs) => verbs.leases(options)));
 
 const gcVerb = (): Command =>
   withNetwork(verb('gc', 'take away what no runtime knows'))
@@ -120,13 +139,11 @@ Examples:
   kilowire cni gc --dry-run
   crictl pods -q --no-trunc | kilowire cni gc --known -`,
     )
-    .action(async (options: StandingOptions & { known?: string; grace: number; dryRun?: boolean }) => {
-      const list =
-        options.known === undefined
-          ? undefined
-          : readFileSync(options.known === '-' ? 0 : options.known, 'utf8');
-      finish((await verbs()).gc({ ...options, list }));
-    });
+    .action((options: StandingOptions & { known?: string; grace: number; dryRun?: boolean }) =>
+      perform((verbs) =>
+        verbs.gc({ ...options, list: options.known === undefined ? undefined : readKnown(options.known) }),
+      ),
+    );
 
 const explainVerb = (): Command =>
   withNetwork(verb('explain', 'what was done for a pod, and why'))
@@ -138,7 +155,7 @@ Examples:
   kilowire cni explain kube-system/coredns-6799fbcd5-x7k2p
   kilowire cni explain 10.42.0.7 -o json`,
     )
-    .action(async (what: string, options: StandingOptions) => finish((await verbs()).explain(what, options)));
+    .action((what: string, options: StandingOptions) => perform((verbs) => verbs.explain(what, options)));
 
 export const cniCommand = (): Command =>
   new Command('cni')
