@@ -14,7 +14,11 @@ import { destroyGuards, guard } from './spoof-guard.ts';
 export const usesNat = ({ ipMasq, hostPorts, ipam, ipamPlugin }: NetworkConfig): boolean =>
   (ipam !== undefined || ipamPlugin !== undefined) && (ipMasq || hostPorts.length > 0);
 
-export function natPlan(name: AttachmentName, config: NetworkConfig, addresses: readonly string[]): NatPlan {
+export function natPlan(
+  name: AttachmentName,
+  config: Pick<NetworkConfig, 'ipMasq' | 'hostPorts' | 'hostPortOptions'>,
+  addresses: readonly string[],
+): NatPlan {
   return {
     subnets: addresses.map(networkOf),
     masquerade: config.ipMasq,
@@ -32,18 +36,24 @@ export function addNat(
   allocations: readonly Allocation[],
 ): void {
   const addresses = allocations.map(({ address }) => address);
+  addHostPorts(records, record, natPlan(record, config, addresses));
+  if (config.hostPorts.length > 0) allowLocal(config.bridge);
+}
+
+export function addHostPorts(records: RecordStore, record: AttachmentRecord, plan: NatPlan): void {
   const lock = records.lockNetwork('shared');
   try {
     withNat(record.network, (table) => {
-      table.add(natPlan(record, config, addresses));
+      table.add(plan);
       forgetFlows(table, record);
     });
   } finally {
     lock.release();
   }
-  // A packet from 127.0.0.1 to a host port leaves by the bridge.
-  if (config.hostPorts.length > 0) enableSysctl(`net/ipv4/conf/${config.bridge}/route_localnet`);
 }
+
+/** A packet from 127.0.0.1 to a host port leaves by this link. */
+export const allowLocal = (link: string): void => enableSysctl(`net/ipv4/conf/${link}/route_localnet`);
 
 /** Its own MAC address only, from here on. */
 export function addGuard(records: RecordStore, record: AttachmentRecord, mac: string): void {

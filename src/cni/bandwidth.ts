@@ -16,6 +16,7 @@ import {
   rateOf,
   redirectIngress,
   type TokenBucket,
+  unlimitRate,
 } from '../linux/traffic-control.ts';
 import { type AttachmentName, shortHash } from './attachment-name.ts';
 import { CniError } from './cni-error.ts';
@@ -97,6 +98,12 @@ export function limitBandwidth(
     limitRate(made.index, bucket(limits.egressRate, limits.egressBurst)),
   ]);
   return { name: ifb, mac: made.mac, mtu: made.mtu };
+}
+
+/** For a link that outlives its limit. */
+export function unlimitBandwidth(socket: NetlinkSocket, link: string): void {
+  const found = getLink(socket, link);
+  if (found !== undefined) unlimitRate(socket, found.index);
 }
 
 export function deleteIfb(socket: NetlinkSocket, ifb: string): void {

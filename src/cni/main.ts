@@ -4,6 +4,7 @@
  * @module
  */
 import { fstatSync, readSync, writeSync } from 'node:fs';
+import { basename } from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
 import { asCniError, CniError, errorDocument } from './cni-error.ts';
 import { errorCode } from './files.ts';
@@ -17,10 +18,11 @@ import {
   supportedVersions,
 } from './request.ts';
 import { add } from './verbs/add.ts';
+import { runChained } from './verbs/chained.ts';
 import { check } from './verbs/check.ts';
 import { del } from './verbs/del.ts';
 import { gc } from './verbs/gc.ts';
-import { isLoopback, runLoopback } from './verbs/loopback.ts';
+import { runLoopback } from './verbs/loopback.ts';
 import { status } from './verbs/status.ts';
 
 const about = `CNI kilowire plugin v${manifest.version}: it joins containers to a bridge and gives them addresses; a container runtime calls it with CNI_COMMAND and a network configuration on stdin, see the CNI specification.
@@ -30,7 +32,9 @@ CNI protocol versions supported: ${supportedVersions.join(', ')}
 const longestConfiguration = 16 << 20;
 
 function run(request: Request, env: Environment): string {
-  if (isLoopback(request)) return runLoopback(request);
+  const type = request.config.string('type') || basename(process.argv0);
+  if (type === 'loopback') return runLoopback(request);
+  if (type === 'portmap' || type === 'bandwidth') return runChained(type, request, env);
   switch (request.verb) {
     case 'ADD':
       return add(request, env);

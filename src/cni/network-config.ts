@@ -118,7 +118,7 @@ export function parseStatePaths({ config, network }: Request, env: Environment):
 }
 
 /** Go's plugins ask which; here it is always nftables, beside whatever else filters on the node. */
-function checkBackend(config: JsonObject): void {
+export function checkBackend(config: JsonObject): void {
   for (const key of ['ipMasqBackend', 'backend']) {
     const backend = config.string(key);
     if (!['', 'nftables', 'iptables'].includes(backend))

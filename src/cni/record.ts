@@ -51,6 +51,8 @@ export interface AttachmentRecord extends AttachmentName {
   readonly hostPorts?: readonly string[];
   /** Link through which what the container sends is limited. */
   readonly ifb?: string;
+  /** Link of another plugin whose rate is limited. */
+  readonly shaped?: string;
   /** Its bridge is kept apart from other bridges, a thing the attachments of the network have in common. */
   readonly isolated?: boolean;
   /** It may send with its own MAC address only. */
@@ -238,11 +240,12 @@ export class RecordStore {
       netns: '',
       netnsId: '',
       bridge: '',
-      hostVeth: hostVethName(name),
+      // A plugin chained behind another one has no interface of its own.
+      hostVeth: this.#network.startsWith('.') ? '' : hostVethName(name),
       leases: this.#leases,
       addresses: [],
       nat: true,
-      ifb: ifbName(name),
+      ...(this.#network.startsWith('.portmap.') ? {} : { ifb: ifbName(name) }),
       isolated: true,
       guarded: true,
       podName: '',

@@ -8,7 +8,7 @@ import type { NetlinkSocket } from '../linux/netlink.ts';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
 import type { AttachmentName } from './attachment-name.ts';
 import { dropTableIfUnused, removeNat } from './attachment-nat.ts';
-import { deleteIfb } from './bandwidth.ts';
+import { deleteIfb, unlimitBandwidth } from './bandwidth.ts';
 import { LeaseStore } from './ipam/lease-store.ts';
 import { releaseIsolation } from './isolation.ts';
 import type { AttachmentRecord, RecordStore } from './record.ts';
@@ -21,10 +21,12 @@ import { deleteVeth } from './veth.ts';
  */
 export function undo(records: RecordStore, record: AttachmentRecord, socket: NetlinkSocket): void {
   // Links do not survive a reboot; a record that tells nothing of its boot is taken for one of this.
-  if (record.bootId === '' || record.bootId === bootId()) deleteVeth(socket, record.hostVeth);
+  if (record.hostVeth !== '' && (record.bootId === '' || record.bootId === bootId()))
+    deleteVeth(socket, record.hostVeth);
+  if (record.shaped !== undefined) unlimitBandwidth(socket, record.shaped);
   if (record.ifb !== undefined) deleteIfb(socket, record.ifb);
   if (record.nat) removeNat(record);
-  if (record.guarded) releaseGuard(record.network, record.hostVeth);
+  if (record.guarded && record.hostVeth !== '') releaseGuard(record.network, record.hostVeth);
   if (record.leases !== '') {
     // An address that was never handed out needs no rest.
     const quarantine = record.state === 'done' ? record.quarantine : 0;

@@ -41,6 +41,8 @@ export interface Call {
   /** '' for a runtime that has lost it. */
   readonly netns?: string;
   readonly config?: object;
+  /** Another node than this world's. */
+  readonly node?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -108,7 +110,7 @@ export class CniWorld {
     return `/run/netns/${this.#podName(pod)}`;
   }
 
-  start({ verb, pod, ifname = 'eth0', netns, config, env = {} }: Call): {
+  start({ verb, pod, ifname = 'eth0', netns, config, node = this.node, env = {} }: Call): {
     process: ChildProcess;
     answer: Promise<Answer>;
   } {
@@ -116,7 +118,7 @@ export class CniWorld {
     const child = spawn(
       'nsenter',
       [
-        `--net=/run/netns/${this.node}`,
+        `--net=/run/netns/${node}`,
         ...(this.trace === ''
           ? []
           : ['strace', '-f', '-s', '256', '-e', 'trace=open,openat', '-o', this.trace]),

@@ -57,7 +57,7 @@ function isValid(owner: { containerId: string; ifname: string }, valid: Readonly
 }
 
 /** The key was misspelt for a while: cni#1101. */
-function validAttachments(config: JsonObject): ReadonlySet<string> | undefined {
+export function validAttachments(config: JsonObject): ReadonlySet<string> | undefined {
   const key = ['cni.dev/valid-attachments', 'cni.dev/attachments'].find((name) => config.has(name));
   if (key === undefined) return undefined;
   return new Set(

@@ -14,8 +14,6 @@ import { resultDocument } from '../result.ts';
 
 const loopback = 1;
 
-export const isLoopback = (request: Request): boolean => request.config.string('type') === 'loopback';
-
 export function runLoopback(request: Request): string {
   switch (request.verb) {
     case 'ADD':
