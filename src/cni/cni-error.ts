@@ -76,6 +76,10 @@ export function asCniError(error: unknown): CniError {
       },
     );
   if (fromKernel) return new CniError('ERR_CNI_KERNEL', error.message, { cause: error });
+  if ('path' in error && typeof error.path === 'string' && error.path.startsWith('/proc/sys/'))
+    return new CniError('ERR_CNI_KERNEL', `a setting of the kernel is out of reach: ${error.message}`, {
+      cause: error,
+    });
   // What is neither of the kernel's network nor ours comes from node:fs.
   if (name.startsWith('E') && 'syscall' in error)
     return new CniError('ERR_CNI_IO', `the attachment's records cannot be kept: ${error.message}`, {
