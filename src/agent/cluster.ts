@@ -3,7 +3,7 @@
  * Source: Kilo's watch of Nodes and Peers, and its rule of which changes matter (a heart-beat alone does not).
  * @module
  */
-import type { Node } from '../routing/node.ts';
+import { isReadyNode, type Node } from '../routing/node.ts';
 import type { Peer } from '../routing/peer.ts';
 import { GRANULARITY, LAST_SEEN, type NodeRecord, nodeRecord, WIREGUARD_IP } from './annotations.ts';
 import type { Fault } from './faults.ts';
@@ -23,6 +23,8 @@ interface KeptNode {
   readonly record: NodeRecord;
   /** Equal when nothing has changed that the mesh is made of. */
   readonly fingerprint: string;
+  /** A heart-beat is all it may lack. */
+  readonly complete: boolean;
   readonly own?: OwnNode;
 }
 
@@ -49,8 +51,8 @@ export class Cluster {
   readonly #nodes: Mirror<NodeResource, KeptNode>;
   readonly #peers: Mirror<PeerResource, KeptPeer>;
   readonly #fingerprints = new Map<string, string>();
-  /** Nodes that took part in the last topology. */
-  #ready: ReadonlySet<string> = new Set();
+  /** Nodes that took part in the last topology; null before there was one. */
+  #ready: ReadonlySet<string> | null = null;
   #answered: NodeResource | undefined;
 
   constructor(options: ClusterOptions) {
@@ -144,7 +146,13 @@ export class Cluster {
     const mine = Object.fromEntries(
       Object.entries(annotations).filter(([key]) => /^(?:kilo\.squat\.ai|kilowire\.dev)\//.test(key)),
     );
-    return { record, fingerprint, ...(name === hostname ? { own: { record, uid, annotations: mine } } : {}) };
+    const complete = isReadyNode(record.node, record.node.lastSeen);
+    return {
+      record,
+      fingerprint,
+      complete,
+      ...(name === hostname ? { own: { record, uid, annotations: mine } } : {}),
+    };
   }
 
   #nodesChanged(names: ReadonlySet<string> | null): void {
@@ -154,7 +162,8 @@ export class Cluster {
     for (const name of names ?? items.keys()) {
       const fingerprint = items.get(name)?.fingerprint;
       if (name === this.#options.hostname) this.#answered = undefined;
-      if (this.#fingerprints.get(name) !== fingerprint || !this.#ready.has(name)) matters = true;
+      const returns = items.get(name)?.complete === true && this.#ready?.has(name) === false;
+      if (this.#fingerprints.get(name) !== fingerprint || returns) matters = true;
       if (fingerprint === undefined) this.#fingerprints.delete(name);
       else this.#fingerprints.set(name, fingerprint);
     }

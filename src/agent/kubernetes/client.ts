@@ -38,7 +38,7 @@ export type WatchEvent<Item> =
     }
   | { readonly type: 'BOOKMARK'; readonly resourceVersion: string };
 
-const PAGE_SIZE = 500;
+const PAGE_SIZE = 100;
 const PATIENCE_MS = 10_000;
 const LIST_PATIENCE_MS = 30_000;
 /** The API sends a bookmark about once a minute; one that was stopped keeps its streams open and says nothing. */

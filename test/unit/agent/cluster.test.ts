@@ -1,0 +1,111 @@
+/**
+ * Which words of the API are news: a heart-beat alone is none, and what came once is not told again.
+ * @module
+ */
+import { afterEach, describe, expect, it } from 'vitest';
+import { ApiServer } from '../../../src/agent/api-server/api-server.ts';
+import { Cluster } from '../../../src/agent/cluster.ts';
+import { KubernetesClient } from '../../../src/agent/kubernetes/client.ts';
+
+const KEY = 'yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=';
+const endings: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const end of endings.splice(0).reverse()) await end();
+});
+
+const node = (name: string, annotations: Record<string, string>) => ({
+  metadata: {
+    name,
+    annotations: Object.fromEntries(
+      Object.entries({ endpoint: '10.0.0.1:51820', key: KEY, 'last-seen': '1', ...annotations }).map(
+        ([key, text]) => [`kilo.squat.ai/${key}`, text],
+      ),
+    ),
+  },
+  spec: { podCIDR: '10.42.0.0/24' },
+});
+
+const start = async () => {
+  const server = new ApiServer();
+  server.store.put('nodes', 'a', node('a', {}));
+  server.store.put('nodes', 'b', node('b', {}));
+  const client = new KubernetesClient({ server: await server.listen(), credentials: async () => ({}) });
+  const seen = { changes: 0, contacts: 0 };
+  const cluster = new Cluster({
+    client,
+    hostname: 'a',
+    topologyLabel: 'region',
+    onChange: () => seen.changes++,
+    onContact: () => seen.contacts++,
+    onError: () => {},
+  });
+  const abort = new AbortController();
+  const done = cluster.run(abort.signal);
+  endings.push(
+    () => server.close(),
+    () => client.close(),
+    () => {
+      abort.abort();
+      return done;
+    },
+  );
+  await until(() => cluster.synced);
+  const put = async (annotations: Record<string, string>, name = 'b'): Promise<void> => {
+    const before = seen.contacts;
+    server.store.put('nodes', name, node(name, annotations));
+    await until(() => seen.contacts > before);
+  };
+  seen.changes = 0;
+  return { cluster, seen, put };
+};
+
+const until = async (isSo: () => boolean): Promise<void> => {
+  for (let i = 0; !isSo(); i++) {
+    if (i > 500) throw new Error('waited in vain');
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+};
+
+describe('a cluster', () => {
+  it('does not call a heart-beat of a member news', async () => {
+    const { cluster, seen, put } = await start();
+    cluster.tookPart(new Set(['a', 'b']));
+    await put({ 'last-seen': '2', 'wireguard-ip': '10.4.0.2/16' });
+    expect(seen.changes).toBe(0);
+    expect(cluster.others[0]?.lastSeen).toBe(2);
+  });
+
+  it('calls it news of one that was left out, unless more than a heart-beat is missing', async () => {
+    const { cluster, seen, put } = await start();
+    cluster.tookPart(new Set(['a']));
+    await put({ 'last-seen': '2' });
+    expect(seen.changes).toBe(1);
+    await put({ 'last-seen': '3', endpoint: '' });
+    expect(seen.changes).toBe(2); // the endpoint went
+    await put({ 'last-seen': '4', endpoint: '' });
+    expect(seen.changes).toBe(2);
+  });
+
+  it('does not ask for pass after pass while the own node cannot take part', async () => {
+    const { seen, put } = await start();
+    await put({ 'last-seen': '2' });
+    await put({ 'last-seen': '3' });
+    expect(seen.changes).toBe(0);
+  });
+
+  it('calls everything else news', async () => {
+    const { cluster, seen, put } = await start();
+    cluster.tookPart(new Set(['a', 'b']));
+    await put({ location: 'eu' });
+    await put({ location: 'eu', leader: '' });
+    await put({ location: 'eu', leader: '', 'discovered-endpoints': '{}' });
+    expect(seen.changes).toBe(3);
+  });
+
+  it('keeps of its own node what it said', async () => {
+    const { cluster, put } = await start();
+    await put({ location: 'eu' }, 'a');
+    expect(cluster.own?.annotations['kilo.squat.ai/location']).toBe('eu');
+    expect(cluster.others.map(({ name }) => name)).toEqual(['b']);
+  });
+});
