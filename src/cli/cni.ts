@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { errorCode } from '../cni/files.ts';
 import type { Outcome, StandingOptions } from './cni-verbs.ts';
 
 const output = (): Option =>
@@ -53,9 +54,8 @@ const print = (text: string): void => {
 
 /** A system error's own text names a call and a path; what to do about it is ours to say. */
 const explained = (error: unknown): unknown => {
-  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
-  if ((code === 'EACCES' || code === 'EPERM') && process.getuid?.() !== 0)
-    return new Error(`This takes root's rights: ${message}.`, { cause: error });
+  if (['EACCES', 'EPERM'].includes(errorCode(error)) && process.getuid?.() !== 0)
+    return new Error(`This takes root's rights: ${(error as Error).message.replace(/\.$/, '')}.`, { cause: error });
   return error;
 };
 
