@@ -20,6 +20,16 @@ export interface Side {
   process: ChildProcess | undefined;
 }
 
+/** A program that was bound to its control socket just now may not listen yet. */
+function answers(link: string): boolean {
+  try {
+    run('wg', 'show', link);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export interface PairOptions {
   /** Prefix of namespaces and links, at most 8 letters. */
   readonly name: string;
@@ -66,7 +76,7 @@ export class WireguardPair {
     side.process = host.spawn([side.program, '-f', link], { LOG_LEVEL: 'error', ...environment });
     await until(`${side.program} on ${link}`, () => {
       const now = statSync(socket, { throwIfNoEntry: false })?.ctimeMs;
-      return now !== undefined && now !== stale;
+      return now !== undefined && now !== stale && answers(link);
     });
     const underlay = family === 4 ? '192.0.2.' : '2001:db8:1::';
     const address = `${underlay}${other === this.a ? 1 : 2}`;
