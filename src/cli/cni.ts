@@ -55,7 +55,9 @@ const print = (text: string): void => {
 /** A system error's own text names a call and a path; what to do about it is ours to say. */
 const explained = (error: unknown): unknown => {
   if (['EACCES', 'EPERM'].includes(errorCode(error)) && process.getuid?.() !== 0)
-    return new Error(`This takes root's rights: ${(error as Error).message.replace(/\.$/, '')}.`, { cause: error });
+    return new Error(`This takes root's rights: ${(error as Error).message.replace(/\.$/, '')}.`, {
+      cause: error,
+    });
   return error;
 };
 
