@@ -18,14 +18,7 @@ import {
 } from 'node:crypto';
 import { KEY_SIZE, TAG_SIZE } from '../noise/constants.ts';
 import { noblePrimitives } from '../noise/noble.ts';
-import {
-  clampPrivateKey,
-  counterNonce,
-  isZero,
-  type Primitives,
-  secretBytes,
-  wipe,
-} from '../noise/primitives.ts';
+import { clampPrivateKey, counterNonce, isZero, type Primitives, wipe } from '../noise/primitives.ts';
 import { type FastPrimitives, opensslPrimitives } from './openssl-primitives.ts';
 
 // RFC 8410 §4: SubjectPublicKeyInfo of an X25519 key, up to the 32 bytes of the key itself.
@@ -112,7 +105,7 @@ export const objectPrimitives: FastPrimitives = {
 };
 
 export function secureRandomBytes(length: number): Uint8Array {
-  return randomFillSync(secretBytes(length));
+  return randomFillSync(new Uint8Array(length));
 }
 
 /** Random bytes come from the operating system unless a test brings its own. */

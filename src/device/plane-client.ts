@@ -39,7 +39,7 @@ function workerFile(): URL {
 function keyBuffers(command: PlaneCommand): ArrayBuffer[] {
   if (command.kind !== 'response' && command.kind !== 'established') return [];
   const { sendKey, receiveKey } = command.session;
-  return [sendKey, receiveKey].map(({ buffer }) => buffer as ArrayBuffer);
+  return [...new Set([sendKey, receiveKey].map(({ buffer }) => buffer as ArrayBuffer))];
 }
 
 export class PlaneClient {

@@ -33,7 +33,6 @@ export async function serveDevice({ tun, listener, socketFile, log }: ServeOptio
       end();
     },
   });
-  libc.wipeFreedMemory();
   const server = new UapiServer(device, listener, (error) => {
     log.error(`UAPI: ${error.message}`);
     end();

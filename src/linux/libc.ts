@@ -88,21 +88,6 @@ export const fcntl = libc.func('int fcntl(int fd, int command, int argument)') a
 ) => number;
 export const umask = libc.func('unsigned int umask(unsigned int mask)') as (mask: number) => number;
 
-/** mallopt(3). */
-const mallopt = libc.func('int mallopt(int parameter, int value)') as (
-  parameter: number,
-  value: number,
-) => number;
-const M_PERTURB = -6;
-
-/**
- * From now on the C library overwrites what is freed. Control sockets are read into buffers that Node allocates, copies
- * from and frees, and a request has keys in it.
- */
-export function wipeFreedMemory(): void {
-  mallopt(M_PERTURB, 0xff);
-}
-
 /** errno of the call just made on this thread. */
 export const errno = (): number => koffi.errno();
 

@@ -3,9 +3,9 @@
  * Source: WireGuard paper §5.4.2 and §5.4.3 (C and H); Noise framework §5.2 (SymmetricState, from which the names).
  * @module
  */
-import { CONSTRUCTION, IDENTIFIER } from './constants.ts';
+import { CONSTRUCTION, IDENTIFIER, KEY_SIZE } from './constants.ts';
 import { kdf1, kdf2, kdf3 } from './kdf.ts';
-import { type Primitives, secretCopy, wipe } from './primitives.ts';
+import { type Primitives, secretBytes, wipe } from './primitives.ts';
 
 const encoder = new TextEncoder();
 const construction = encoder.encode(CONSTRUCTION);
@@ -87,9 +87,11 @@ export class SymmetricState {
   /** (T1, T2) := Kdf2(C, ε): the initiator sends with T1, the responder with T2. Paper §5.4.5. */
   split(): [Uint8Array, Uint8Array] {
     const [first, second] = kdf2(this.#p, this.#chain, EMPTY);
-    const keys: [Uint8Array, Uint8Array] = [secretCopy(first), secretCopy(second)];
+    const keys = secretBytes(2 * KEY_SIZE);
+    keys.set(first);
+    keys.set(second, KEY_SIZE);
     wipe(first, second);
-    return keys;
+    return [keys.subarray(0, KEY_SIZE), keys.subarray(KEY_SIZE)];
   }
 
   wipe(): void {
