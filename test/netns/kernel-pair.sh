@@ -3,7 +3,7 @@
 # kernel-pair.sh PROGRAM FAMILY PSK: runs where the kernel has WireGuard, by itself or in a virtual machine, as root.
 set -u
 program=$1 family=$2 psk=$3
-id=$family${psk:0:1}
+id=$family${psk:1:1}
 kernel=kwjk$id ours=kwju$id
 folder=$(mktemp -d)
 check() { local what=$1; shift; if "$@" >/dev/null 2>&1; then echo "ok $what"; else echo "failed $what"; fi; }
