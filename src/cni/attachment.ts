@@ -23,6 +23,7 @@ import { LeaseStore } from './ipam/lease-store.ts';
 import { isolate } from './isolation.ts';
 import { type Netns, netnsIdAt } from './netns.ts';
 import type { NetworkConfig } from './network-config.ts';
+import { waitForPort } from './port-state.ts';
 import { type AttachmentRecord, RecordStore } from './record.ts';
 import type { Request } from './request.ts';
 import { readResolvConf } from './resolv-conf.ts';
@@ -192,6 +193,7 @@ function build(
       : limitBandwidth(socket, record, record.hostVeth, config.bandwidth);
   if (record.isolated) isolate(records.stateDir, config.name, bridge.name);
   if (record.nat) addNat(records, record, config, allocations);
+  if (!config.leavesDown) waitForPort(socket, record.hostVeth);
   return {
     interfaces: [
       { name: bridge.name, mac: bridge.mac, mtu: bridge.mtu },

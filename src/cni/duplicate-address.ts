@@ -3,13 +3,11 @@
  * @module
  */
 
-import { sys } from '#sys';
 import { listAddresses } from '../linux/address.ts';
 import type { NetlinkSocket } from '../linux/netlink.ts';
-import { LITTLE_ENDIAN } from '../linux/netlink-message.ts';
 import { RTNLGRP_IPV6_IFADDR, subscribeToRoutes } from '../linux/rtnetlink.ts';
-import { POLLIN } from '../linux/sys.ts';
 import { CniError } from './cni-error.ts';
+import { waitForEvent } from './port-state.ts';
 
 const IFA_F_DADFAILED = 0x08;
 const IFA_F_TENTATIVE = 0x40;
@@ -20,7 +18,6 @@ export const watchAddresses = (): NetlinkSocket => subscribeToRoutes([RTNLGRP_IP
 
 export function waitForAddresses(watch: NetlinkSocket, socket: NetlinkSocket, link: number): void {
   const deadline = performance.now() + deadlineMs;
-  const ready = new DataView(new ArrayBuffer(8));
   for (;;) {
     const addresses = listAddresses(socket, { link, family: 6 });
     const failed = addresses.find(({ flags }) => (flags & IFA_F_DADFAILED) !== 0);
@@ -31,9 +28,6 @@ export function waitForAddresses(watch: NetlinkSocket, socket: NetlinkSocket, li
     const left = deadline - performance.now();
     if (left <= 0)
       throw new CniError('ERR_CNI_TRY_AGAIN', `${waiting.address} is still tentative after 5 s; try again`);
-    ready.setInt32(0, watch.fd, LITTLE_ENDIAN);
-    ready.setInt16(4, POLLIN, LITTLE_ENDIAN);
-    sys.poll(new Uint8Array(ready.buffer), Math.ceil(left));
-    watch.drain();
+    waitForEvent(watch, left);
   }
 }

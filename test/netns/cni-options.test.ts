@@ -28,7 +28,7 @@ describe.skipIf(process.getuid?.() !== 0).each(programs)(
       world.ok({ verb: 'ADD', pod, config, env }) as unknown as Promise<Added>;
     const pings = (from: string, to: string): boolean => {
       try {
-        world.run(from, 'ping', '-c1', '-W1', to);
+        world.run(from, 'ping', '-c3', '-i0.2', '-W1', to);
         return true;
       } catch {
         return false;
