@@ -54,6 +54,13 @@ async function overVeth(name: string, addresses: readonly [readonly string[], re
     }
     host.ip('link', 'set', 'net', 'up');
   });
+  // The first second of an IPv6 link: solicitations are not answered before its multicast groups are joined.
+  for (const [index, from] of hosts.entries()) {
+    for (const address of addresses[1 - index] as readonly string[]) {
+      const target = address.split('/')[0] as string;
+      await until(`${target} under the tunnel`, () => from.pings(target, 1));
+    }
+  }
   const pair = await TwoDevices.start({ name, sockets: hosts });
   const close = async () => {
     await pair.close();
