@@ -18,6 +18,7 @@ export interface AgentFlags {
   readonly cleanUp: boolean;
   readonly cleanUpInterface: boolean;
   readonly cni: boolean;
+  readonly cniBinDir: string;
   readonly cniPath: string;
   readonly compatibility: string;
   readonly createInterface: boolean;
@@ -50,6 +51,7 @@ export const DEFAULT_FLAGS: AgentFlags = {
   cleanUp: true,
   cleanUpInterface: false,
   cni: true,
+  cniBinDir: '',
   cniPath: '/etc/cni/net.d/10-kilo.conflist',
   compatibility: '',
   createInterface: true,
@@ -92,6 +94,8 @@ export interface AgentOptions {
   readonly routeInternalIPs: boolean;
   /** The conflist to keep; null when another network plugin serves the pods. */
   readonly cniPath: string | null;
+  /** Put our CNI executables there, and write the conflist when there is none; null: both are somebody else's care. */
+  readonly cniBinDir: string | null;
   readonly encapsulation: Encapsulation;
   readonly encapsulator: Encapsulator;
   readonly internalCIDRs: readonly Cidr[];
@@ -131,6 +135,7 @@ export const agentOptions = (flags: AgentFlags): AgentOptions => {
     cleanUp: flags.cleanUp,
     cleanUpInterface: flags.cleanUpInterface,
     cniPath: flags.cni ? flags.cniPath : null,
+    cniBinDir: flags.cni && flags.cniBinDir !== '' ? flags.cniBinDir : null,
     dropOtherIpip: flags.dropOtherIpipTraffic,
     routeInternalIPs: flags.routeInternalIp,
     encapsulation: oneOf('encapsulation', flags.encapsulate, ['never', 'crosssubnet', 'always']),

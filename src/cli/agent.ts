@@ -3,6 +3,7 @@
  * @module
  */
 import { Command, InvalidArgumentError } from 'commander';
+import type { Log } from '../agent/log.ts';
 import type { AgentFlags } from '../agent/options.ts';
 import { version } from './version.ts';
 
@@ -13,7 +14,10 @@ const truth = (text: string): boolean => {
   throw new InvalidArgumentError(`"${text}" is neither true nor false.`);
 };
 
-const words = (text: string, before: readonly string[] = []): string[] => [...before, ...text.split(',')];
+const words = (text: string, before: readonly string[] = []): string[] => [
+  ...before,
+  ...text.split(',').filter((word) => word !== ''),
+];
 
 export const agentCommand = (): Command =>
   new Command('agent')
@@ -24,6 +28,11 @@ export const agentCommand = (): Command =>
     .option('--clean-up [bool]', 'on SIGTERM take away what was put on the host and the Node', truth, true)
     .option('--clean-up-interface [bool]', 'then delete the WireGuard interface too', truth, false)
     .option('--cni [bool]', "care for the CNI configuration and the pods' NAT", truth, true)
+    .option(
+      '--cni-bin-dir <dir>',
+      'put our CNI executable there, and write the conflist if there is none',
+      '',
+    )
     .option('--cni-path <file>', 'the CNI configuration', '/etc/cni/net.d/10-kilo.conflist')
     .option('--compatibility <plugin>', 'run beside another network plugin: flannel or cilium', '')
     .option('--create-interface [bool]', 'make the WireGuard interface when it is missing', truth, true)
@@ -64,13 +73,25 @@ Examples:
       await runAgent(flags as AgentFlags);
     });
 
+/** A node whose pods cannot be served yet is still a member of the mesh. */
+const installPlugin = async (binDir: string, log: Log): Promise<void> => {
+  try {
+    const { installExecutables } = await import('./cni-verbs.ts');
+    for (const { action, path, why } of installExecutables(binDir))
+      log.info('CNI executable', { action, path, why });
+  } catch (error) {
+    log.error(error instanceof Error ? error.message : String(error), { component: 'cni' });
+  }
+};
+
 const runAgent = async (flags: AgentFlags): Promise<void> => {
   const { agentOptions } = await import('../agent/options.ts');
   const { clusterAccess } = await import('../agent/kubernetes/kubeconfig.ts');
-  const { Log } = await import('../agent/log.ts');
+  const { Log: AgentLog } = await import('../agent/log.ts');
   const { Agent } = await import('../agent/agent.ts');
   const options = agentOptions(flags);
-  const log = new Log(options.logLevel, (line) => process.stdout.write(line));
+  const log = new AgentLog(options.logLevel, (line) => process.stdout.write(line));
+  if (options.cniBinDir !== null) await installPlugin(options.cniBinDir, log);
   const access = await clusterAccess({
     kubeconfig: options.kubeconfig,
     master: options.master,

@@ -2,7 +2,7 @@
  * What the commands of `kilowire cni` do, as functions from flags to what is printed.
  * @module
  */
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { AdminError } from '../cni/admin/admin-error.ts';
 import { collect, judge } from '../cni/admin/collection.ts';
@@ -67,6 +67,20 @@ export function install(options: InstallFlags): Outcome {
     force: options.force === true,
   });
   return carryOut(options, places, steps, options.dryRun === true);
+}
+
+/** Only the executables, as an agent puts them on its node. */
+export function installExecutables(binDir: string): readonly Step[] {
+  const steps = planInstallation({
+    binDir,
+    confDir: '',
+    executable: packagedExecutable(),
+    conflist: undefined,
+    force: false,
+  });
+  mkdirSync(binDir, { recursive: true });
+  for (const step of steps) step.run();
+  return steps;
 }
 
 export function uninstall(options: StandingOptions & { dryRun?: boolean; force?: boolean }): Outcome {

@@ -4,7 +4,8 @@
  * touched, keys sorted, compact); CNI specification 1.1 for the file.
  * @module
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { type Cidr, formatCidr } from '../../noise/ip.ts';
 import { AgentError } from '../agent-error.ts';
 
@@ -54,11 +55,44 @@ const sortedKeys = (_name: string, value: unknown): unknown =>
     ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
     : value;
 
-/** Answers whether the file had to be written. It is replaced whole, so that no pod meets half of it. */
-export const keepConflist = (path: string, podCIDR: Cidr): boolean => {
+/**
+ * The file a fresh node gets: Kilo's network, name and bridge, served by our executable alone (host ports and bandwidth are
+ * folded in). Masquerading is the agent's.
+ */
+export const freshConflist = (podCIDR: Cidr, mtu: number): string => {
+  const plugin = {
+    bridge: 'kube-bridge',
+    capabilities: { bandwidth: true, portMappings: true },
+    forceAddress: true,
+    hairpinMode: true,
+    ipam: { ranges: [[{ subnet: formatCidr(podCIDR) }]], type: 'host-local' },
+    isDefaultGateway: true,
+    mtu,
+    type: 'kilowire',
+  };
+  const cniVersions = ['0.4.0', '1.0.0', '1.1.0'];
+  return JSON.stringify({ cniVersion: '1.0.0', cniVersions, name: 'kilo', plugins: [plugin] });
+};
+
+const readIfThere = (path: string): string | null => {
   try {
-    const text = withPodCIDR(readFileSync(path, 'utf8'), podCIDR);
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+};
+
+/**
+ * Answers whether the file had to be written. It is replaced whole, so that no pod meets half of it.
+ * @param freshMtu what pods get in a file of ours when there is none; null: a missing file is a fault
+ */
+export const keepConflist = (path: string, podCIDR: Cidr, freshMtu: number | null = null): boolean => {
+  try {
+    const present = freshMtu === null ? readFileSync(path, 'utf8') : readIfThere(path);
+    const text = present === null ? freshConflist(podCIDR, freshMtu ?? 0) : withPodCIDR(present, podCIDR);
     if (text === null) return false;
+    if (present === null) mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     // A name the runtime does not take for a configuration.
     const draft = `${path}.kilowire-draft`;
     try {

@@ -84,7 +84,7 @@ export class HostProgrammer {
     await step('interface', () => this.#interface(topology, host));
     await step('device', () => this.#device(topology, status));
     await step('routes', () => this.#routes(links, plan));
-    await step('cni', () => this.#conflist(podCIDROf(topology.self)));
+    await step('cni', () => this.#conflist(podCIDROf(topology.self), host));
     return faults;
   }
 
@@ -165,9 +165,10 @@ export class HostProgrammer {
     return faults;
   }
 
-  #conflist(podCIDR: Cidr): readonly string[] {
-    const { cniPath } = this.#context.options;
-    if (cniPath !== null && keepConflist(cniPath, podCIDR)) this.#context.onChange('cni', 1);
+  #conflist(podCIDR: Cidr, host: HostLinks): readonly string[] {
+    const { cniPath, cniBinDir, mtu } = this.#context.options;
+    const freshMtu = cniBinDir === null ? null : (mtu ?? automaticMtu(host));
+    if (cniPath !== null && keepConflist(cniPath, podCIDR, freshMtu)) this.#context.onChange('cni', 1);
     return [];
   }
 

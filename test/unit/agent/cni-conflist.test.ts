@@ -2,8 +2,11 @@
  * The conflist as Kilo rewrites it.
  * @module
  */
-import { describe, expect, it } from 'vitest';
-import { withPodCIDR } from '../../../src/agent/host/cni-conflist.ts';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { keepConflist, withPodCIDR } from '../../../src/agent/host/cni-conflist.ts';
 import { cidr } from '../../../src/noise/ip.ts';
 
 /** Kilo's default, from its ConfigMap. */
@@ -32,4 +35,37 @@ describe('the conflist', () => {
   ])('%s is told and left', (text, why) =>
     expect(() => withPodCIDR(text, cidr('10.42.0.0/24'))).toThrow(why),
   );
+});
+
+describe('a node without a conflist', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'kw-conflist-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'net.d', '10-kilo.conflist');
+
+  it('is at fault when the file is somebody else’s care', () =>
+    expect(() => keepConflist(path, cidr('10.42.3.0/24'))).toThrow('ENOENT'));
+
+  it("gets one of ours, with Kilo's network, bridge and file name, and it is left alone from then on", () => {
+    expect(keepConflist(path, cidr('10.42.3.0/24'), 1420)).toBe(true);
+    expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({
+      cniVersion: '1.0.0',
+      cniVersions: ['0.4.0', '1.0.0', '1.1.0'],
+      name: 'kilo',
+      plugins: [
+        {
+          type: 'kilowire',
+          bridge: 'kube-bridge',
+          isDefaultGateway: true,
+          forceAddress: true,
+          hairpinMode: true,
+          mtu: 1420,
+          capabilities: { portMappings: true, bandwidth: true },
+          ipam: { type: 'host-local', ranges: [[{ subnet: '10.42.3.0/24' }]] },
+        },
+      ],
+    });
+    expect(keepConflist(path, cidr('10.42.3.0/24'), 1420)).toBe(false);
+    expect(keepConflist(path, cidr('10.42.4.0/24'), 1420)).toBe(true);
+    expect(readFileSync(path, 'utf8')).toContain('10.42.4.0/24');
+  });
 });
