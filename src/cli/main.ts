@@ -1,39 +1,12 @@
 /**
- * The command line of `kilowire`: one file per command, read only when the command is called.
+ * The command line of `kilowire`, and of `kgctl`: one file per command, read only when the command is called.
  * Exit status: 0 done, 1 it failed, 2 it was called wrongly, 128 + n ended by signal n.
  * @module
  */
-import { Command, CommanderError } from 'commander';
-import { agentCommand } from './agent.ts';
-import { cniCommand } from './cni.ts';
-import { deviceCommand } from './device.ts';
-import { labCommand } from './lab.ts';
-import { topCommand } from './top.ts';
-import { version } from './version.ts';
+import { type Command, CommanderError } from 'commander';
+import { createProgram, type ProgramName, programName } from './program.ts';
 
 const USAGE_STATUS = 2;
-
-const createProgram = (): Command =>
-  new Command('kilowire')
-    .description('One encrypted pod network for a k3s cluster across clouds, homes and edges.')
-    .version(version(), '-V, --version', 'print the version')
-    .helpOption('-h, --help', 'show help')
-    .helpCommand('help [command]', 'show help for a command')
-    .enablePositionalOptions()
-    .addHelpText(
-      'after',
-      `
-Examples:
-  kilowire lab                   build a four-cloud cluster on this machine, check it, take it down
-  kilowire lab up                build it and leave it running to play in
-  kilowire device wg0            run a WireGuard interface named wg0
-  kilowire top wg0               watch it`,
-    )
-    .addCommand(labCommand())
-    .addCommand(agentCommand())
-    .addCommand(deviceCommand())
-    .addCommand(cniCommand())
-    .addCommand(topCommand());
 
 /** Commander's own texts begin with "error: "; ours are sentences. */
 const sentence = (text: string): string => {
@@ -49,7 +22,8 @@ const prepare = (command: Command): void => {
 };
 
 export async function main(args: readonly string[]): Promise<void> {
-  const program = createProgram();
+  const name = programName(process.env);
+  const program = createProgram(name);
   prepare(program);
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -57,17 +31,17 @@ export async function main(args: readonly string[]): Promise<void> {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return; // help or version was shown
       if (error.code === 'commander.help') process.exitCode = USAGE_STATUS;
-      else usageError(error.message);
+      else usageError(name, error.message);
       return;
     }
-    process.stderr.write(`kilowire: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exitCode ||= 1;
   }
 }
 
-const usageError = (message: string): void => {
+const usageError = (name: ProgramName, message: string): void => {
   const text = sentence(message).replace(/\n/g, ' ');
-  process.stderr.write(`kilowire: ${text} See kilowire --help.\n`);
+  process.stderr.write(`${name}: ${text} See ${name} --help.\n`);
   process.exitCode = USAGE_STATUS;
 };
 

@@ -24,13 +24,19 @@ export interface PrintedPeer {
 
 /** What the viewer's own device has; null when it does not lead and so has none. */
 export const showNode = (topology: Topology, listenPort = topology.self.endpoint.port): string | null => {
+  const peers = peersOfNode(topology);
+  if (peers === null) return null;
+  return [`[Interface]\nListenPort = ${listenPort}\n`, ...peers.map(formatPrintedPeer)].join('\n');
+};
+
+/** The sections of `showNode` as values, segments in order first. */
+export const peersOfNode = (topology: Topology): PrintedPeer[] | null => {
   if (!topology.isLeader) return null;
   const { persistentKeepalive } = topology.self;
-  const peers = [
+  return [
     ...tunnelledSegments(topology).map((segment) => ofSegment(segment, persistentKeepalive)),
     ...topology.peers.map((peer) => ofPeer(peer, persistentKeepalive, peer.presharedKey)),
   ];
-  return [`[Interface]\nListenPort = ${listenPort}\n`, ...peers.map(formatPrintedPeer)].join('\n');
 };
 
 /** What an outside Peer shall load: every segment, then every other Peer. It brings its own `[Interface]`. */

@@ -19,8 +19,10 @@ const arrows: Record<string, readonly string[]> = {
   cni: ['linux', 'noise'],
   routing: ['noise'],
   agent: ['routing', 'noise', 'linux'],
+  // What an administrator asks a cluster or a node, before it is printed.
+  admin: ['agent', 'routing', 'noise', 'linux'],
   lab: ['agent', 'routing', 'noise', 'linux'],
-  cli: ['lab', 'agent', 'routing', 'noise', 'linux', 'device', 'cni'],
+  cli: ['admin', 'lab', 'agent', 'routing', 'noise', 'linux', 'device', 'cni'],
 };
 
 describe('arrows', () => {

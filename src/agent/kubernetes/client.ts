@@ -64,6 +64,11 @@ export class KubernetesClient {
     this.#transport.close();
   }
 
+  /** Unix seconds by the API's own clock, as of its last answer. */
+  get serverTime(): number | undefined {
+    return this.#transport.serverTime;
+  }
+
   /** All of a kind, page by page, so that no answer is large. A listing that expires on the way is begun anew. */
   async list<Item extends KubernetesObject>(
     type: ResourceType<Item>,

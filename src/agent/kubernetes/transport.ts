@@ -27,6 +27,7 @@ export class Transport {
   readonly #access: ClusterAccess;
   readonly #agent: PlainAgent | SecureAgent;
   readonly #userAgent: string;
+  #serverTime: number | undefined;
 
   constructor(access: ClusterAccess, userAgent: string) {
     this.#access = access;
@@ -37,6 +38,11 @@ export class Transport {
 
   close(): void {
     this.#agent.destroy();
+  }
+
+  /** Unix seconds in the last answer's Date header (RFC 9110 §6.6.1); undefined before there was one. */
+  get serverTime(): number | undefined {
+    return this.#serverTime;
   }
 
   /** The whole answer as JSON. */
@@ -69,6 +75,8 @@ export class Transport {
   async #send(request: ApiRequest, credentials: Credentials): Promise<IncomingMessage> {
     const response = await this.#exchange(request, credentials);
     const status = response.statusCode ?? 0;
+    const date = Date.parse(response.headers.date ?? '');
+    if (!Number.isNaN(date)) this.#serverTime = date / 1000;
     if (status >= 200 && status < 300) return response;
     const text = await readAll(response, request, LONGEST_REFUSAL);
     throw refusal(status, nameOf(request), parsed(text), response.headers['retry-after']);

@@ -1,0 +1,23 @@
+/**
+ * What keeps an administrator's command from its work, with a stable code and a sentence that says what to do.
+ * @module
+ */
+
+export type AdminErrorCode =
+  | 'ERR_ADMIN_OPTION'
+  | 'ERR_ADMIN_CLUSTER'
+  | 'ERR_ADMIN_GRANULARITY'
+  | 'ERR_ADMIN_UNKNOWN'
+  | 'ERR_ADMIN_MANIFEST'
+  | 'ERR_ADMIN_CONNECT'
+  | 'ERR_ADMIN_LISTEN';
+
+export class AdminError extends Error {
+  override readonly name = 'AdminError';
+  readonly code: AdminErrorCode;
+
+  constructor(code: AdminErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The cluster at one moment, as an administrator reads it: Nodes and Peers, each with what is wrong in it.
+ * Source: `kgctl` (what it lists, and whom it leaves out); Kilo's annotations and Peer resource.
+ * @module
+ */
+import { nodeRecord } from '../agent/annotations.ts';
+import type { KubernetesClient } from '../agent/kubernetes/client.ts';
+import { isKubernetesError } from '../agent/kubernetes/kubernetes-error.ts';
+import { NODES, type NodeResource, PEERS, type PeerResource } from '../agent/kubernetes/resources.ts';
+import { peerOf, whyPeerInvalid } from '../agent/peer-resource.ts';
+import type { Node } from '../routing/node.ts';
+import type { Peer } from '../routing/peer.ts';
+import { compareText } from '../routing/text-order.ts';
+
+export interface NodeEntry {
+  readonly resource: NodeResource;
+  readonly node: Node;
+  /** Annotations that could not be read, as sentences. */
+  readonly faults: readonly string[];
+}
+
+export interface PeerEntry {
+  readonly resource: PeerResource;
+  readonly peer: Peer;
+  /** The rule it breaks; null when it takes part. */
+  readonly invalid: string | null;
+}
+
+export interface ClusterSnapshot {
+  /** By name. */
+  readonly nodes: readonly NodeEntry[];
+  /** By name. */
+  readonly peers: readonly PeerEntry[];
+  /** False where the Peer resource was never defined. */
+  readonly definesPeers: boolean;
+  /** Unix seconds by the API's clock: an administrator's own may be wrong. */
+  readonly now: number;
+}
+
+export interface SnapshotParts {
+  readonly nodes: readonly NodeResource[];
+  /** Null: there is no such kind. */
+  readonly peers: readonly PeerResource[] | null;
+  readonly now: number;
+  readonly topologyLabel: string;
+}
+
+export const snapshotOf = ({ nodes, peers, now, topologyLabel }: SnapshotParts): ClusterSnapshot => ({
+  nodes: nodes.toSorted(byResourceName).map((resource) => {
+    const { node, faults } = nodeRecord(resource, topologyLabel);
+    return { resource, node, faults };
+  }),
+  peers: (peers ?? []).toSorted(byResourceName).map((resource) => ({
+    resource,
+    peer: peerOf(resource),
+    invalid: whyPeerInvalid(resource),
+  })),
+  definesPeers: peers !== null,
+  now,
+});
+
+const byResourceName = (
+  a: { readonly metadata: { readonly name: string } },
+  b: { readonly metadata: { readonly name: string } },
+): number => compareText(a.metadata.name, b.metadata.name);
+
+/** @throws KubernetesError when the API cannot be reached, or refuses. */
+export const readCluster = async (
+  client: KubernetesClient,
+  topologyLabel: string,
+  signal?: AbortSignal,
+): Promise<ClusterSnapshot> => {
+  const [nodes, peers] = await Promise.all([
+    client.list(NODES, {}, signal).then(({ items }) => items),
+    client
+      .list(PEERS, {}, signal)
+      .then(({ items }) => items)
+      .catch((error: unknown) => {
+        if (isKubernetesError(error, 'ERR_KUBERNETES_NOT_FOUND')) return null;
+        throw error;
+      }),
+  ]);
+  const now = client.serverTime ?? Math.floor(Date.now() / 1000);
+  return snapshotOf({ nodes, peers, now, topologyLabel });
+};

@@ -1,0 +1,114 @@
+/**
+ * The flags that say which cluster: kgctl's names and kubectl's ways, before or after the command's name.
+ * Source: `kgctl --help`; kubectl's --kubeconfig, --context, $KUBECONFIG.
+ * @module
+ */
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { GranularityFlag, Mesh } from '../admin/mesh.ts';
+import type { KubernetesClient } from '../agent/kubernetes/client.ts';
+import { remark } from './output.ts';
+import { version } from './version.ts';
+
+export interface ClusterFlags {
+  readonly backend: 'kubernetes';
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  readonly master?: string;
+  readonly meshGranularity: GranularityFlag;
+  readonly topologyLabel: string;
+}
+
+const GRANULARITIES: readonly GranularityFlag[] = ['location', 'full', 'cross', 'auto'];
+
+const granularity = (text: string): GranularityFlag => {
+  const found = GRANULARITIES.find((word) => word === text);
+  if (found !== undefined) return found;
+  throw new InvalidArgumentError(
+    `mesh granularity ${text} unknown; possible values are: ${GRANULARITIES.join(', ')}.`,
+  );
+};
+
+const backend = (text: string): string => {
+  if (text === 'kubernetes') return text;
+  throw new InvalidArgumentError(`backend ${text} unknown; possible values are: kubernetes.`);
+};
+
+export const portNumber = (text: string): number => {
+  const port = /^\d{1,9}$/.test(text) ? Number(text) : -1;
+  if (port >= 1 && port <= 0xffff) return port;
+  throw new InvalidArgumentError(`invalid port: port must be in range [1:65535], but got ${text}.`);
+};
+
+export const portOption = (): Option =>
+  new Option('--port <port>', 'UDP port of WireGuard')
+    .argParser(portNumber)
+    .default(undefined, "the endpoint's, 51820");
+
+const options = (): Option[] => [
+  new Option('--backend <name>', 'where nodes and peers are kept: kubernetes')
+    .argParser(backend)
+    .default('kubernetes'),
+  new Option('--kubeconfig <file>', "how to reach the API (default: $KUBECONFIG, ~/.kube/config, k3s' own)"),
+  new Option('--context <name>', 'the context of the kubeconfig to use'),
+  new Option('--master <url>', 'the API server, in place of the one in the kubeconfig'),
+  new Option('--mesh-granularity <how>', 'location, full, cross, or auto: what the nodes say')
+    .argParser(granularity)
+    .default('auto'),
+  new Option('--topology-label <label>', 'Node label that is the location').default(
+    'topology.kubernetes.io/region',
+  ),
+];
+
+export const withCluster = (command: Command): Command => {
+  for (const option of options()) command.addOption(option);
+  return command;
+};
+
+/** kgctl takes them before its command too; there they need not be shown. */
+export const withPersistentFlags = (program: Command): Command => {
+  for (const option of [...options(), portOption()]) program.addOption(option.hideHelp());
+  return program;
+};
+
+/** The file kubectl would read: the first of $KUBECONFIG's that exists, the home directory's, or that of k3s. */
+export const kubeconfigPath = (given: string | undefined, environment: NodeJS.ProcessEnv): string => {
+  if (given !== undefined) return given;
+  const named = (environment.KUBECONFIG ?? '').split(delimiter).filter((path) => path !== '');
+  const candidates = [
+    ...named,
+    join(environment.HOME || homedir(), '.kube/config'),
+    '/etc/rancher/k3s/k3s.yaml',
+  ];
+  return candidates.find((path) => existsSync(path)) ?? named[0] ?? '';
+};
+
+export const openClient = async (flags: ClusterFlags): Promise<KubernetesClient> => {
+  const { clusterAccess } = await import('../agent/kubernetes/kubeconfig.ts');
+  const { KubernetesClient } = await import('../agent/kubernetes/client.ts');
+  const { master = '' } = flags;
+  const given = flags.kubeconfig ?? (master === '' ? undefined : '');
+  const access = await clusterAccess({
+    kubeconfig: kubeconfigPath(given, process.env),
+    master,
+    ...(flags.context === undefined ? {} : { context: flags.context }),
+    environment: process.env,
+    warn: remark,
+  });
+  return new KubernetesClient(access, { userAgent: `kilowire/${version()}` });
+};
+
+/** Reads the cluster once, and computes what its agents compute. */
+export const openMesh = async (flags: ClusterFlags): Promise<Mesh> => {
+  const { readCluster } = await import('../admin/cluster-snapshot.ts');
+  const { meshOf } = await import('../admin/mesh.ts');
+  const client = await openClient(flags);
+  try {
+    const snapshot = await readCluster(client, flags.topologyLabel);
+    return await meshOf(snapshot, { granularity: flags.meshGranularity });
+  } finally {
+    client.close();
+  }
+};
