@@ -79,3 +79,12 @@ export function newestContainerd(): string | undefined {
     ? undefined
     : folder;
 }
+
+/** Helm, built. */
+export function helm(): string | undefined {
+  const program = join(cache, 'bin/helm');
+  if (existsSync(program)) return program;
+  return build('helm', 'go', ['install', 'helm.sh/helm/v3/cmd/helm@v3.17.4']) === undefined
+    ? undefined
+    : program;
+}

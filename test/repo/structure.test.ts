@@ -21,8 +21,10 @@ const arrows: Record<string, readonly string[]> = {
   agent: ['routing', 'noise', 'linux'],
   // What an administrator asks a cluster or a node, before it is printed.
   admin: ['agent', 'routing', 'noise', 'linux'],
+  // Objects for kubectl and Helm.
+  deploy: ['agent'],
   lab: ['agent', 'routing', 'noise', 'linux'],
-  cli: ['admin', 'lab', 'agent', 'routing', 'noise', 'linux', 'device', 'cni'],
+  cli: ['admin', 'deploy', 'lab', 'agent', 'routing', 'noise', 'linux', 'device', 'cni'],
 };
 
 describe('arrows', () => {
