@@ -24,13 +24,7 @@ import { Slab } from '../tun/slab.ts';
 import { dropNames } from './drops.ts';
 import { Egress, TUN_GONE } from './egress.ts';
 import { Ingress } from './ingress.ts';
-import {
-  eachPrefix,
-  type PlaneBoot,
-  type PlaneCommand,
-  type PlaneEvent,
-  type PlaneSnapshot,
-} from './plane-protocol.ts';
+import type { PlaneBoot, PlaneCommand, PlaneEvent, PlaneSnapshot } from './plane-protocol.ts';
 
 /** Staged packets of all peers together, in bytes. */
 const STAGED_SIZE = 4 << 20;
@@ -255,14 +249,10 @@ class DataPlane {
         transport.setKeepalive(command.peer, command.seconds, now);
         break;
       case 'allow':
-        eachPrefix(command.prefixes, (address, prefix) =>
-          transport.allowedIps.insert(address, prefix, command.peer),
-        );
+        transport.allowedIps.insertPacked(command.prefixes, command.peer);
         break;
       case 'disallow':
-        eachPrefix(command.prefixes, (address, prefix) =>
-          transport.allowedIps.remove(address, prefix, command.peer),
-        );
+        transport.allowedIps.removePacked(command.prefixes, command.peer);
         break;
       case 'disallow-all':
         transport.allowedIps.removePeer(command.peer);

@@ -5,14 +5,16 @@
  */
 import { networkInterfaces } from 'node:os';
 import type { Cidr, Endpoint } from '../noise/ip.ts';
+import { PackedPrefixes, packPrefixes } from '../noise/packed-prefixes.ts';
 import { EADDRINUSE, EINVAL, type SetSink } from '../noise/uapi-parser.ts';
 import { ENDPOINT_SIZE, writeEndpoint } from '../tun/endpoint.ts';
 import { interfaceIndex } from '../tun/tun-device.ts';
 import type { Device } from './device.ts';
 import { peerName } from './log.ts';
 import type { Peer } from './peer-book.ts';
-import { packPrefixes } from './plane-protocol.ts';
 
+/** Ranges the data plane is given with one command, between two batches of packets. */
+const RANGES_AT_ONCE = 1024;
 const IPV4_MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
 /** The number of an IPv6 zone: an interface's name or index; 0 when there is none. */
@@ -33,8 +35,9 @@ function plainAddress(address: Uint8Array): Uint8Array {
 export class DeviceConfiguration implements SetSink {
   readonly #device: Device;
   #section: Peer | undefined;
-  /** Ranges of the section at hand that the data plane has not been told of. */
-  #ranges: Cidr[] = [];
+  /** Ranges of the section at hand that are still to be given to its peer: before this turn of the event loop ends. */
+  readonly #ranges = new PackedPrefixes(RANGES_AT_ONCE);
+  #giving = false;
 
   constructor(device: Device) {
     this.#device = device;
@@ -81,7 +84,6 @@ export class DeviceConfiguration implements SetSink {
 
   peer(publicKey: Uint8Array): 'found' | 'created' | 'own-key' | number {
     const { book, handshaker, plane } = this.#device;
-    this.#ranges = [];
     this.#section = book.byKey(publicKey);
     if (this.#section !== undefined) return 'found';
     const peer = book.add(publicKey);
@@ -99,7 +101,7 @@ export class DeviceConfiguration implements SetSink {
   removePeer(): number {
     if (this.#peer !== undefined) this.#remove(this.#peer);
     this.#section = undefined;
-    this.#ranges = [];
+    this.#ranges.clear();
     return 0;
   }
 
@@ -137,46 +139,46 @@ export class DeviceConfiguration implements SetSink {
 
   replaceAllowedIps(): number {
     if (this.#peer === undefined) return 0;
-    this.#ranges = [];
+    this.#ranges.clear();
     this.#device.book.disallowAll(this.#peer);
     this.#device.plane.send({ kind: 'disallow-all', peer: this.#peer.id });
     return 0;
   }
 
   allowedIp(range: Cidr): number {
-    if (this.#peer === undefined) return 0;
-    this.#ranges.push(this.#device.book.allow(this.#peer, range));
-    if (this.#ranges.length >= 1024) this.#tellRanges();
+    // Other connections get their turn when this one's bytes have been read: by then all is told.
+    if (!this.#giving) {
+      this.#giving = true;
+      queueMicrotask(() => {
+        this.#giving = false;
+        this.#giveRanges();
+      });
+    }
+    this.#ranges.add(range);
+    if (this.#ranges.isFull) this.#giveRanges();
     return 0;
   }
 
   removeAllowedIp(range: Cidr): number {
     if (this.#peer === undefined) return 0;
-    this.#tellRanges();
-    const removed = this.#device.book.disallow(this.#peer, range);
-    if (removed !== undefined) {
-      this.#device.plane.send({
-        kind: 'disallow',
-        peer: this.#peer.id,
-        prefixes: packPrefixes([removed]),
-      });
-    }
+    this.#giveRanges();
+    if (!this.#device.book.disallow(this.#peer, range)) return 0;
+    this.#device.plane.send({ kind: 'disallow', peer: this.#peer.id, prefixes: packPrefixes([range]) });
     return 0;
   }
 
-  #tellRanges(): void {
+  #giveRanges(): void {
+    if (this.#ranges.isEmpty) return;
     const peer = this.#peer;
-    // Another connection may have given some of them to another peer meanwhile.
-    const ranges =
-      peer === undefined ? [] : this.#ranges.filter((range) => this.#device.book.owns(peer, range));
-    this.#ranges = [];
-    if (peer === undefined || ranges.length === 0) return;
-    this.#device.plane.send({ kind: 'allow', peer: peer.id, prefixes: packPrefixes(ranges) });
+    const prefixes = this.#ranges.take();
+    if (peer === undefined) return;
+    this.#device.book.allow(peer, prefixes);
+    this.#device.plane.send({ kind: 'allow', peer: peer.id, prefixes });
   }
 
   peerEnd(): void {
+    this.#giveRanges();
     if (this.#peer === undefined) return;
-    this.#tellRanges();
     this.#device.plane.send({ kind: 'configured', peer: this.#peer.id });
     this.#section = undefined;
   }

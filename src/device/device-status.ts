@@ -35,7 +35,7 @@ export function peerStatus(sources: StatusSources, snapshot: PlaneSnapshot): Pee
       ...(presharedKey === null ? {} : { presharedKey }),
       ...(endpoint === undefined ? {} : { endpoint }),
       persistentKeepalive: peer.keepalive,
-      allowedIps: [...peer.allowedIps.values()],
+      allowedIps: book.allowedIps(peer),
       txBytes: row === undefined ? 0 : (numbers[row * 3] ?? 0),
       rxBytes: row === undefined ? 0 : (numbers[row * 3 + 1] ?? 0),
       lastHandshake: {

@@ -3,25 +3,27 @@
  * An address range belongs to one peer at a time; giving it to another takes it away.
  * @module
  */
-import { type Cidr, network } from '../noise/ip.ts';
+import { AllowedIps } from '../noise/allowed-ips.ts';
+import type { Cidr } from '../noise/ip.ts';
+
+/** Bytes of ranges, 18 each, that wait for the table at the most. */
+const GIVEN_LIMIT = 8 << 20;
 
 export interface Peer {
   /** The number by which the data plane and the handshaker know the peer. */
   readonly id: number;
   readonly publicKey: Uint8Array;
   keepalive: number;
-  readonly allowedIps: Map<string, Cidr>;
-}
-
-/** One string per range, short: a table of 130,000 of them is configured at once. */
-function rangeKey({ address, prefix }: Cidr): string {
-  return String.fromCharCode(prefix, ...address);
 }
 
 export class PeerBook {
   readonly #byKey = new Map<string, Peer>();
   readonly #byId = new Map<number, Peer>();
-  readonly #owners = new Map<string, Peer>();
+  /** The same table as the data plane's, which need not be asked for it. */
+  readonly #owners = new AllowedIps();
+  /** Ranges given to peers and not yet in the table: they go into it when somebody asks, so that a `set` need not wait. */
+  #given: { readonly peer: number; readonly packed: Uint8Array }[] = [];
+  #givenBytes = 0;
   readonly #freeIds: number[] = [];
   #nextId = 0;
   readonly #limit: number;
@@ -55,7 +57,7 @@ export class PeerBook {
       id = this.#nextId;
       this.#nextId += 1;
     }
-    const peer: Peer = { id, publicKey: Uint8Array.from(publicKey), keepalive: 0, allowedIps: new Map() };
+    const peer: Peer = { id, publicKey: Uint8Array.from(publicKey), keepalive: 0 };
     this.#byKey.set(String.fromCharCode(...publicKey), peer);
     this.#byId.set(id, peer);
     return peer;
@@ -68,35 +70,34 @@ export class PeerBook {
     this.#freeIds.push(peer.id);
   }
 
-  /** Returns the range with its host bits cleared. */
-  allow(peer: Peer, range: Cidr): Cidr {
-    const masked = network(range);
-    const key = rangeKey(masked);
-    const owner = this.#owners.get(key);
-    if (owner !== peer) {
-      owner?.allowedIps.delete(key);
-      this.#owners.set(key, peer);
-      peer.allowedIps.set(key, masked);
-    }
-    return masked;
+  /** Gives the ranges of a run (noise/packed-prefixes.ts), which is kept, to the peer. */
+  allow({ id }: Peer, packed: Uint8Array): void {
+    this.#given.push({ peer: id, packed });
+    this.#givenBytes += packed.length;
+    if (this.#givenBytes > GIVEN_LIMIT) this.#settle();
   }
 
-  /** The range, masked, when it was the peer's; undefined when it was not. */
-  disallow(peer: Peer, range: Cidr): Cidr | undefined {
-    const masked = network(range);
-    const key = rangeKey(masked);
-    if (!peer.allowedIps.delete(key)) return undefined;
-    this.#owners.delete(key);
-    return masked;
-  }
-
-  /** `range` with its host bits cleared. */
-  owns(peer: Peer, range: Cidr): boolean {
-    return peer.allowedIps.has(rangeKey(range));
+  /** False: the range was not the peer's. */
+  disallow(peer: Peer, { address, prefix }: Cidr): boolean {
+    this.#settle();
+    return this.#owners.remove(address, prefix, peer.id);
   }
 
   disallowAll(peer: Peer): void {
-    for (const key of peer.allowedIps.keys()) this.#owners.delete(key);
-    peer.allowedIps.clear();
+    this.#settle();
+    this.#owners.removePeer(peer.id);
+  }
+
+  /** With their host bits cleared: first IPv4, then IPv6, each in the order they were given to the peer. */
+  allowedIps(peer: Peer): Cidr[] {
+    this.#settle();
+    return this.#owners.rangesOf(peer.id);
+  }
+
+  #settle(): void {
+    if (this.#given.length === 0) return;
+    for (const { peer, packed } of this.#given) this.#owners.insertPacked(packed, peer);
+    this.#given = [];
+    this.#givenBytes = 0;
   }
 }

@@ -34,6 +34,7 @@ export type PlaneCommand =
   /** An endpoint record (tun/endpoint.ts); drops the sticky source. */
   | { readonly kind: 'endpoint'; readonly peer: number; readonly record: Uint8Array }
   | { readonly kind: 'keepalive'; readonly peer: number; readonly seconds: number }
+  /** A run of ranges (noise/packed-prefixes.ts). */
   | { readonly kind: 'allow'; readonly peer: number; readonly prefixes: Uint8Array }
   | { readonly kind: 'disallow'; readonly peer: number; readonly prefixes: Uint8Array }
   | { readonly kind: 'disallow-all'; readonly peer: number }
@@ -88,30 +89,6 @@ export type PlaneEvent =
   | { readonly kind: 'gone' }
   | { readonly kind: 'stopped' }
   | { readonly kind: 'failed'; readonly message: string };
-
-/** Allowed IPs as 18 bytes each: family (4 or 6), prefix length, 16 address bytes (IPv4: the first four). */
-const PREFIX_SIZE = 18;
-
-export function packPrefixes(
-  prefixes: readonly { readonly address: Uint8Array; readonly prefix: number }[],
-): Uint8Array {
-  const packed = new Uint8Array(prefixes.length * PREFIX_SIZE);
-  prefixes.forEach(({ address, prefix }, index) => {
-    const offset = index * PREFIX_SIZE;
-    packed[offset] = address.length === 4 ? 4 : 6;
-    packed[offset + 1] = prefix;
-    packed.set(address, offset + 2);
-  });
-  return packed;
-}
-
-/** The prefixes of `packPrefixes`; the addresses are lent. */
-export function eachPrefix(packed: Uint8Array, apply: (address: Uint8Array, prefix: number) => void): void {
-  for (let at = 0; at + PREFIX_SIZE <= packed.length; at += PREFIX_SIZE) {
-    const size = packed[at] === 4 ? 4 : 16;
-    apply(packed.subarray(at + 2, at + 2 + size), packed[at + 1] ?? 0);
-  }
-}
 
 /** The address in an endpoint record (tun/endpoint.ts), as the configuration has it; undefined when there is none. */
 export function endpointOf(table: Uint8Array, offset: number): Endpoint | undefined {

@@ -6,6 +6,8 @@
  * must lead to the peer whose key opened them, so a more specific prefix of another peer wins.
  * @module
  */
+import type { Cidr } from './ip.ts';
+import { PACKED_ADDRESS, PACKED_PREFIX_SIZE } from './packed-prefixes.ts';
 import { NO_PEER, PrefixTrie } from './prefix-trie.ts';
 
 export { NO_PEER } from './prefix-trie.ts';
@@ -33,12 +35,35 @@ export class AllowedIps {
 
   /** Gives address/cidr (4 or 16 bytes, host bits ignored) to the peer, taking it from whoever had it. */
   insert(address: Uint8Array, cidr: number, peer: number): void {
-    this.#trie(address, cidr).insert(this.#key, cidr, peer);
+    checkPrefix(address.length, cidr);
+    this.#trie(address, 0, address.length, cidr).insert(this.#key, cidr, peer);
+  }
+
+  /** The same for every range of a run (packed-prefixes.ts). */
+  insertPacked(packed: Uint8Array, peer: number): void {
+    for (let at = 0; at < packed.length; at += PACKED_PREFIX_SIZE) {
+      const cidr = packed[at + 1] as number;
+      this.#packedTrie(packed, at, cidr).insert(this.#key, cidr, peer);
+    }
+  }
+
+  /** Takes those ranges of a run from the peer that are its own. */
+  removePacked(packed: Uint8Array, peer: number): void {
+    for (let at = 0; at < packed.length; at += PACKED_PREFIX_SIZE) {
+      const cidr = packed[at + 1] as number;
+      this.#packedTrie(packed, at, cidr).remove(this.#key, cidr, peer);
+    }
   }
 
   /** Takes exactly this prefix from this peer; false, and nothing happens, when it is not the peer's. */
   remove(address: Uint8Array, cidr: number, peer: number): boolean {
-    return this.#trie(address, cidr).remove(this.#key, cidr, peer);
+    checkPrefix(address.length, cidr);
+    return this.#trie(address, 0, address.length, cidr).remove(this.#key, cidr, peer);
+  }
+
+  /** What is the peer's, host bits cleared: first IPv4, then IPv6, each as it was given to it, the oldest first. */
+  rangesOf(peer: number): Cidr[] {
+    return [...this.#v4.rangesOf(peer), ...this.#v6.rangesOf(peer)];
   }
 
   removePeer(peer: number): void {
@@ -75,21 +100,27 @@ export class AllowedIps {
     return version === 6 ? this.lookup6(bytes, offset + SOURCE6) : NO_PEER;
   }
 
+  #packedTrie(packed: Uint8Array, at: number, cidr: number): PrefixTrie {
+    const size = packed[at] === 4 ? 4 : 16;
+    checkPrefix(size, cidr);
+    return this.#trie(packed, at + PACKED_ADDRESS, size, cidr);
+  }
+
   /** Chooses the table and leaves the masked address in #key. */
-  #trie(address: Uint8Array, cidr: number): PrefixTrie {
-    const width = address.length === 4 ? 1 : 4;
-    if ((address.length !== 4 && address.length !== 16) || !(cidr >= 0 && cidr <= 32 * width)) {
-      throw new RangeError(
-        `"prefix" expected 4 or 16 bytes and 0 to 32 or 128 bits, got ${address.length}/${cidr}`,
-      );
-    }
+  #trie(bytes: Uint8Array, at: number, size: number, cidr: number): PrefixTrie {
+    const width = size >> 2;
     for (let i = 0; i < width; i += 1) {
       const bits = cidr - 32 * i;
       const mask = bits <= 0 ? 0 : bits >= 32 ? -1 : -1 << (32 - bits);
-      this.#key[i] = wordAt(address, 4 * i) & mask;
+      this.#key[i] = wordAt(bytes, at + 4 * i) & mask;
     }
     return width === 1 ? this.#v4 : this.#v6;
   }
+}
+
+function checkPrefix(size: number, cidr: number): void {
+  if ((size === 4 || size === 16) && cidr >= 0 && cidr <= 8 * size) return;
+  throw new RangeError(`"prefix" expected 4 or 16 bytes and 0 to 32 or 128 bits, got ${size}/${cidr}`);
 }
 
 /** Four bytes in network order, as a signed word. */

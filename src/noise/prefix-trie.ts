@@ -10,6 +10,7 @@
  * @module
  */
 import { growInt32, grownCapacity } from './growable.ts';
+import type { Cidr } from './ip.ts';
 
 export const NO_PEER = -1;
 /** No node has this number. */
@@ -27,6 +28,8 @@ export class PrefixTrie {
   readonly #width: number;
   readonly #stride: number;
   #nodes: Int32Array;
+  /** The address of the node that an insertion moves down. */
+  readonly #below: Int32Array;
   #root = NIL;
   /** Nodes handed out so far, NIL among them. */
   #used = 1;
@@ -40,6 +43,7 @@ export class PrefixTrie {
     this.#width = width;
     this.#stride = WORDS + width;
     this.#nodes = new Int32Array(this.#stride * FIRST_CAPACITY);
+    this.#below = new Int32Array(width);
   }
 
   /** Prefixes held. */
@@ -82,7 +86,9 @@ export class PrefixTrie {
       key,
       Math.min(this.#nodes[node * this.#stride + CIDR] as number, cidr),
     );
-    const below = this.#nodes.slice(node * this.#stride + WORDS, node * this.#stride + WORDS + this.#width);
+    const below = this.#below;
+    for (let i = 0; i < this.#width; i += 1)
+      below[i] = this.#nodes[node * this.#stride + WORDS + i] as number;
     if (common === cidr) {
       this.#attach(parent, added, key);
       this.#attach(added, node, below);
@@ -116,6 +122,22 @@ export class PrefixTrie {
     if (peer >= this.#first.length) return;
     for (let node = this.#first[peer] as number; node !== NIL; node = this.#first[peer] as number)
       this.#drop(node);
+  }
+
+  /** The peer's prefixes, the one it was given first before the others. */
+  rangesOf(peer: number): Cidr[] {
+    const ranges: Cidr[] = [];
+    if (peer >= this.#first.length) return ranges;
+    let node = this.#first[peer] as number;
+    for (; node !== NIL; node = this.#nodes[node * this.#stride + NEXT] as number) {
+      const at = node * this.#stride;
+      const address = new Uint8Array(4 * this.#width);
+      for (let i = 0; i < address.length; i += 1) {
+        address[i] = (this.#nodes[at + WORDS + (i >> 2)] as number) >>> (24 - 8 * (i & 3));
+      }
+      ranges.push({ address, prefix: this.#nodes[at + CIDR] as number });
+    }
+    return ranges.reverse();
   }
 
   /** The owner of the longest prefix of an IPv4 address, or NO_PEER; only of a trie of width 1. */
@@ -159,9 +181,10 @@ export class PrefixTrie {
 
   /** How many of the first `limit` bits the node and the key share. */
   #commonBits(node: number, key: Int32Array, limit: number): number {
+    const nodes = this.#nodes;
     const at = node * this.#stride + WORDS;
     for (let i = 0; 32 * i < limit; i += 1) {
-      const difference = (this.#nodes[at + i] as number) ^ (key[i] as number);
+      const difference = (nodes[at + i] as number) ^ (key[i] as number);
       if (difference !== 0) return Math.min(limit, 32 * i + Math.clz32(difference));
     }
     return limit;
@@ -178,11 +201,13 @@ export class PrefixTrie {
       }
     }
     const at = node * this.#stride;
-    this.#nodes.fill(0, at, at + this.#stride);
-    this.#nodes[at + CIDR] = cidr;
-    this.#nodes[at + PEER] = NO_PEER;
+    const nodes = this.#nodes;
+    // Eleven words at the most: `fill` takes longer.
+    for (let i = 0; i < this.#stride; i += 1) nodes[at + i] = 0;
+    nodes[at + CIDR] = cidr;
+    nodes[at + PEER] = NO_PEER;
     for (let i = 0; 32 * i < cidr; i += 1)
-      this.#nodes[at + WORDS + i] = (key[i] as number) & prefixMask(cidr - 32 * i);
+      nodes[at + WORDS + i] = (key[i] as number) & prefixMask(cidr - 32 * i);
     return node;
   }
 

@@ -53,6 +53,10 @@ export class UapiConversation {
     let open = true;
     let from = 0;
     while (open && from < chunk.length) {
+      if (this.#step.kind === 'set' && this.#restLength === 0) {
+        from = this.#step.parser.ranges(chunk, from);
+        if (from === chunk.length) break;
+      }
       const end = chunk.indexOf(NEWLINE, from);
       const piece = chunk.subarray(from, end < 0 ? chunk.length : end);
       if (this.#restLength + piece.length > LINE_LIMIT) {
