@@ -37,7 +37,7 @@ export interface ClusterOptions {
   readonly nodes: number;
   readonly cni?: CniFolders;
   /** Brings a plugin onto each node's disk, once its pod network is known; without it the nodes stay not ready. */
-  readonly installCni?: (node: KubeNode) => void;
+  readonly installCni?: (node: KubeNode) => Promise<void>;
   readonly proxy?: ProxyMode;
   /** Static routes between the pod networks; false where a mesh agent makes them. */
   readonly routes?: boolean;
@@ -232,7 +232,7 @@ export class KubeCluster {
     await this.kubectl('label', 'node', nodeName(0), '--overwrite', ...role);
     this.#addRoutes();
     if (this.#options.installCni === undefined) return;
-    for (const node of this.#nodes) this.#options.installCni(node);
+    for (const node of this.#nodes) await this.#options.installCni(node);
     await this.#untilReady();
   }
 

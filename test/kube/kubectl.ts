@@ -12,6 +12,7 @@ export interface KubeObject {
     readonly phase?: string;
     readonly podIP?: string;
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly containerStatuses?: readonly { readonly restartCount: number }[];
     readonly nodeInfo?: { readonly bootID: string };
   };
 }
