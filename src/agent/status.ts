@@ -62,5 +62,6 @@ const tunnelOf = (device: DeviceStatus | null, key: string) => {
     lastHandshake: peer.lastHandshake.seconds === 0 ? null : peer.lastHandshake.seconds,
     receivedBytes: peer.rxBytes,
     sentBytes: peer.txBytes,
+    roundTripMs: peer.roundTrip ?? null,
   };
 };

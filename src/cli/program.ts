@@ -11,6 +11,7 @@ import { graphCommand } from './graph.ts';
 import { takeOverFlags } from './inherited-flags.ts';
 import { labCommand } from './lab.ts';
 import { showconfCommand } from './showconf.ts';
+import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
 import { version } from './version.ts';
 import { versionCommand } from './version-command.ts';
@@ -58,6 +59,7 @@ ${EXIT_STATUS}`,
     .addCommand(topCommand())
     .addCommand(graphCommand())
     .addCommand(showconfCommand())
+    .addCommand(statusCommand())
     .addCommand(versionCommand('kilowire'));
 
 const kgctl = (): Command =>
@@ -78,4 +80,5 @@ ${EXIT_STATUS}`,
     )
     .addCommand(graphCommand())
     .addCommand(showconfCommand())
+    .addCommand(statusCommand())
     .addCommand(versionCommand('kgctl'));

@@ -23,3 +23,13 @@ export const electLeader = (members: readonly [ReadyNode, ...ReadyNode[]]): Read
   }
   return volunteer ?? reachable ?? members[0];
 };
+
+/** Why a member leads, for people. */
+export const whyLeads = (leader: ReadyNode, members: readonly ReadyNode[]): string => {
+  if (members.length === 1) return 'alone';
+  const { address } = leader.endpoint;
+  const hasPublic = address !== undefined && isPublic(address);
+  if (leader.leader)
+    return hasPublic ? 'volunteer, public endpoint' : 'volunteer; none has a public endpoint';
+  return hasPublic ? 'first with a public endpoint' : 'first by name; none has a public endpoint';
+};
