@@ -12,6 +12,7 @@ export type AgentErrorCode =
   | 'ERR_AGENT_DEVICE'
   | 'ERR_AGENT_LINK'
   | 'ERR_AGENT_FILTER'
+  | 'ERR_AGENT_NO_PROGRAM'
   | 'ERR_AGENT_CNI'
   | 'ERR_AGENT_LISTEN';
 

@@ -23,6 +23,7 @@ import {
   HOOKS,
   NFNL_SUBSYS_NFTABLES,
   NFT_MSG_GETCHAIN,
+  NFT_MSG_GETGEN,
   NFT_MSG_GETRULE,
   NFT_MSG_GETSETELEM,
   NFT_MSG_GETTABLE,
@@ -54,6 +55,7 @@ const RuleAttributes = {
 } as const;
 const ExpressionAttributes = { name: [1, text], data: [2, attributeList] } as const;
 const CounterAttributes = { bytes: [1, be64], packets: [2, be64] } as const;
+const GenerationAttributes = { id: [1, be32] } as const;
 const ElementListAttributes = { elements: [3, attributeList] } as const;
 
 export interface ListedRule {
@@ -92,6 +94,19 @@ const dump = (
 
 const read = <S extends Schema>(schema: S, message: Message): Values<S> =>
   decodeAttributes(schema, message.payload.subarray(FAMILY_HEADER));
+
+/** A number that another transaction of anybody, in any table of this namespace, makes another one. */
+export const rulesetGeneration = (socket: NetlinkSocket): number =>
+  read(
+    GenerationAttributes,
+    socket.get({
+      name: 'NFT_MSG_GETGEN',
+      subject: 'nftables',
+      type: (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN,
+      flags: 0,
+      body: (w) => writeFamily(w, 0),
+    }),
+  ).id ?? 0;
 
 export const listTables = (socket: NetlinkSocket): Table[] =>
   dump(socket, 'NFT_MSG_GETTABLE', NFT_MSG_GETTABLE, 0).flatMap((message) => {

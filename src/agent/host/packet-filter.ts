@@ -1,14 +1,20 @@
 /**
  * The mesh's packet filter on this host, through iptables: read back whole, changed in one transaction per family, and
- * only where it differs.
+ * only where it differs. Where nftables says that nobody has changed anything since it was found right, it is not read.
  * Source: iptables-save(8), iptables-restore(8) (--noflush, --wait).
  * @module
  */
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
+import type { NetlinkSocket } from '../../linux/netlink.ts';
+import { openNftablesSocket } from '../../linux/nftables.ts';
+import { rulesetGeneration } from '../../linux/nftables-list.ts';
 import type { Family, Filter } from '../../routing/nat.ts';
-import { AgentError } from '../agent-error.ts';
-import { parseSaved, restoreText, wantedRules } from './iptables-text.ts';
+import { AgentError, sentenceOf } from '../agent-error.ts';
+import { type Backend, detectBackend, programOf } from './iptables-backend.ts';
+import { restoreText } from './iptables-change.ts';
+import { parseSaved, type WantedChain, wantedRules } from './iptables-text.ts';
 
 const PATIENCE_MS = 15_000;
 const LOCK_SECONDS = '5';
@@ -20,71 +26,143 @@ export interface FilterOutcome {
   readonly faults: readonly string[];
 }
 
+type Operation = 'Save' | 'Restore';
+type Wanted = ReadonlyMap<string, WantedChain>;
+
 export class PacketFilter {
   /** Told once per program run, for the counter of operations. */
-  readonly #onOperation: (operation: 'Save' | 'Restore', family: Family) => void;
+  readonly #onOperation: (operation: Operation, family: Family) => void;
+  #backend: Backend | null = null;
+  #nftables: NetlinkSocket | null = null;
+  /** Of the rule set when it was last found right, and what was wanted then. */
+  #right: { readonly generation: number; readonly wanted: string } | null = null;
 
-  constructor(onOperation: (operation: 'Save' | 'Restore', family: Family) => void = () => {}) {
+  constructor(onOperation: (operation: Operation, family: Family) => void = () => {}) {
     this.#onOperation = onOperation;
   }
 
   async apply(filter: Filter): Promise<FilterOutcome> {
-    const families: readonly Family[] = hasIpv6() ? [4, 6] : [4];
-    const outcomes = await Promise.all(families.map((family) => this.#applyFamily(family, filter)));
+    const backend = await this.#choose();
+    const families = familiesHere();
+    const wanted = families.map((family) => wantedRules(filter, family));
+    const generation = this.#generation();
+    const fingerprint = fingerprintOf(wanted);
+    const { generation: known, wanted: knownWanted } = this.#right ?? {};
+    if (generation !== null && generation === known && fingerprint === knownWanted)
+      return { written: [], faults: [] };
+    const outcome = await this.#applyTo(backend, families, wanted);
+    const right = outcome.written.length === 0 && outcome.faults.length === 0;
+    this.#right =
+      right && generation !== null && generation === this.#generation()
+        ? { generation, wanted: fingerprint }
+        : null;
+    return outcome;
+  }
+
+  /** Takes away what is ours, wherever it was put. */
+  async remove(): Promise<FilterOutcome> {
+    const backend = await this.#choose();
+    const families = familiesHere();
+    const nothing = families.map((family) => wantedRules(NOTHING, family));
+    await this.#clean(otherThan(backend), families);
+    return await this.#applyTo(backend, families, nothing);
+  }
+
+  close(): void {
+    this.#nftables?.close();
+    this.#nftables = null;
+  }
+
+  async #choose(): Promise<Backend> {
+    if (this.#backend !== null) return this.#backend;
+    const backend = await detectBackend((program, args) => run(program, args, ''));
+    // Where the node's choice has changed since, an earlier agent's rules stand in the other filter.
+    await this.#clean(otherThan(backend), familiesHere());
+    this.#backend = backend;
+    return backend;
+  }
+
+  async #clean(backend: Backend | null, families: readonly Family[]): Promise<void> {
+    if (backend === null) return;
+    const nothing = families.map((family) => wantedRules(NOTHING, family));
+    // What does not exist on this machine has nothing of ours.
+    await this.#applyTo(backend, families, nothing);
+  }
+
+  /** Null where it cannot be told: the old tables have no number. */
+  #generation(): number | null {
+    if (this.#backend === 'legacy') return null;
+    try {
+      this.#nftables ??= openNftablesSocket();
+      return rulesetGeneration(this.#nftables);
+    } catch {
+      return null; // a kernel without nftables; everything is read then
+    }
+  }
+
+  async #applyTo(
+    backend: Backend,
+    families: readonly Family[],
+    wanted: readonly Wanted[],
+  ): Promise<FilterOutcome> {
+    const outcomes = await Promise.all(
+      families.map(async (family, at) => {
+        try {
+          return { family, written: await this.#applyFamily(backend, family, wanted[at] ?? new Map()) };
+        } catch (error) {
+          return { family, written: false, fault: sentenceOf(error) };
+        }
+      }),
+    );
     return {
       written: outcomes.flatMap(({ family, written }) => (written ? [family] : [])),
       faults: outcomes.flatMap(({ fault }) => fault ?? []),
     };
   }
 
-  /** Takes away what is ours. */
-  async remove(): Promise<FilterOutcome> {
-    return await this.apply(NOTHING);
-  }
-
-  async #applyFamily(family: Family, filter: Filter) {
-    const prefix = family === 4 ? 'iptables' : 'ip6tables';
-    try {
-      const have = parseSaved(await this.#run('Save', family, `${prefix}-save`, [], ''));
-      const input = restoreText(have, wantedRules(filter, family));
-      if (input === '') return { family, written: false };
-      await this.#run('Restore', family, `${prefix}-restore`, ['--noflush', '--wait', LOCK_SECONDS], input);
-      return { family, written: true };
-    } catch (error) {
-      return { family, written: false, fault: error instanceof Error ? error.message : String(error) };
-    }
-  }
-
-  #run(
-    operation: 'Save' | 'Restore',
-    family: Family,
-    program: string,
-    args: readonly string[],
-    input: string,
-  ): Promise<string> {
-    this.#onOperation(operation, family);
-    return new Promise((resolve, reject) => {
-      const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: PATIENCE_MS });
-      const out: Buffer[] = [];
-      const said: Buffer[] = [];
-      child.stdout.on('data', (piece: Buffer) => out.push(piece));
-      child.stderr.on('data', (piece: Buffer) => said.push(piece));
-      child.on('error', (cause: NodeJS.ErrnoException) => {
-        const why = cause.code === 'ENOENT' ? 'it is not installed' : cause.message;
-        reject(new AgentError('ERR_AGENT_FILTER', `${program} cannot be run: ${why}.`, { cause }));
-      });
-      child.on('close', (status, signal) => {
-        if (status === 0) return resolve(Buffer.concat(out).toString('utf8'));
-        const last = Buffer.concat(said).toString('utf8').trim().split('\n').at(-1) ?? '';
-        const how = signal ?? `status ${status}`;
-        reject(new AgentError('ERR_AGENT_FILTER', `${program} failed (${how})${last && `: ${last}`}.`));
-      });
-      // It may end before it has read everything; its status tells why.
-      child.stdin.on('error', () => {});
-      child.stdin.end(input);
-    });
+  async #applyFamily(backend: Backend, family: Family, wanted: Wanted): Promise<boolean> {
+    this.#onOperation('Save', family);
+    const have = parseSaved(await run(programOf(backend, family, 'save'), [], ''));
+    const input = restoreText(have, wanted);
+    if (input === '') return false;
+    this.#onOperation('Restore', family);
+    const args = ['--noflush', '--wait', LOCK_SECONDS];
+    await run(programOf(backend, family, 'restore'), args, input);
+    return true;
   }
 }
 
+const fingerprintOf = (wanted: readonly Wanted[]): string =>
+  createHash('sha256')
+    .update(JSON.stringify(wanted.map((chains) => [...chains])))
+    .digest('base64');
+
+const otherThan = (backend: Backend): Backend | null =>
+  backend === 'nft' ? 'legacy' : backend === 'legacy' ? 'nft' : null;
+
+const run = (program: string, args: readonly string[], input: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: PATIENCE_MS });
+    const out: Buffer[] = [];
+    const said: Buffer[] = [];
+    child.stdout.on('data', (piece: Buffer) => out.push(piece));
+    child.stderr.on('data', (piece: Buffer) => said.push(piece));
+    child.on('error', (cause: NodeJS.ErrnoException) => {
+      const missing = cause.code === 'ENOENT';
+      const why = missing ? 'it is not installed' : cause.message;
+      const code = missing ? 'ERR_AGENT_NO_PROGRAM' : 'ERR_AGENT_FILTER';
+      reject(new AgentError(code, `${program} cannot be run: ${why}.`, { cause }));
+    });
+    child.on('close', (status, signal) => {
+      if (status === 0) return resolve(Buffer.concat(out).toString('latin1'));
+      const last = Buffer.concat(said).toString('utf8').trim().split('\n').at(-1) ?? '';
+      const how = signal ?? `status ${status}`;
+      reject(new AgentError('ERR_AGENT_FILTER', `${program} failed (${how})${last && `: ${last}`}.`));
+    });
+    // It may end before it has read everything; its status tells why.
+    child.stdin.on('error', () => {});
+    child.stdin.end(input);
+  });
+
 /** A kernel without IPv6, or with it switched off, has nothing to filter. */
-const hasIpv6 = (): boolean => existsSync('/proc/net/if_inet6');
+const familiesHere = (): readonly Family[] => (existsSync('/proc/net/if_inet6') ? [4, 6] : [4]);

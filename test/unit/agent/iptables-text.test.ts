@@ -4,7 +4,8 @@
  * @module
  */
 import { describe, expect, it } from 'vitest';
-import { parseSaved, restoreText, splitWords, wantedRules } from '../../../src/agent/host/iptables-text.ts';
+import { restoreText } from '../../../src/agent/host/iptables-change.ts';
+import { parseSaved, splitWords, wantedRules } from '../../../src/agent/host/iptables-text.ts';
 import { cidr } from '../../../src/noise/ip.ts';
 import type { Filter, FilterRule } from '../../../src/routing/nat.ts';
 
@@ -103,19 +104,46 @@ COMMIT
     expect(text.indexOf('-d 10.4.0.1/32')).toBeLessThan(text.indexOf('MASQUERADE'));
   });
 
-  it('changes only the chain that differs', () => {
+  it('changes only the rule that differs', () => {
     const other = { ...WANTED, prepend: WANTED.prepend.slice(0, 2) };
     expect(change(SAVED, other)).toBe(`*nat
-:KILO-NAT - [0:0]
--A KILO-NAT -m comment --comment "Kilo: NAT remaining packets" -j MASQUERADE
+-D KILO-NAT -d 10.4.0.1/32 -m comment --comment "Kilo: do not NAT packets destined for known IPs" -j RETURN
 COMMIT
 `);
+    const known = 'Kilo: do not NAT packets destined for known IPs';
+    const more = rule({
+      table: 'nat',
+      chain: 'KILO-NAT',
+      destination: cidr('10.4.0.2/32'),
+      comment: known,
+      verdict: 'RETURN',
+    });
+    expect(change(SAVED, { ...WANTED, prepend: [...WANTED.prepend, more] })).toBe(`*nat
+-I KILO-NAT -d 10.4.0.2/32 -m comment --comment "${known}" -j RETURN
+COMMIT
+`);
+  });
+
+  it('is put in order again: what must come last does', () => {
+    const lines = SAVED.split('\n');
+    const at = lines.findIndex((line) => line.includes('MASQUERADE'));
+    const swapped = [...lines.slice(0, at - 1), lines[at], lines[at - 1], ...lines.slice(at + 1)].join('\n');
+    const nat = '-m comment --comment "Kilo: NAT remaining packets" -j MASQUERADE';
+    expect(change(swapped, WANTED)).toBe(`*nat\n-D KILO-NAT ${nat}\n-A KILO-NAT ${nat}\nCOMMIT\n`);
+  });
+
+  it('loses what stands twice', () => {
+    const line = SAVED.split('\n').find((each) => each.startsWith('-A POSTROUTING -s')) ?? '';
+    expect(change(SAVED.replace(line, `${line}\n${line}`), WANTED)).toBe(
+      `*nat\n${line.replace('-A', '-D')}\nCOMMIT\n`,
+    );
   });
 
   it('shows what was put at the head the other way round: P2, P1, A1, A2', () => {
     const of = (comment: string) => rule({ table: 'nat', chain: 'KILO-NAT', comment, verdict: 'RETURN' });
     const wanted = wantedRules({ append: [of('A1'), of('A2')], prepend: [of('P1'), of('P2')] }, 4);
-    expect(wanted.get('nat KILO-NAT')?.map(({ words }) => words[3])).toEqual(['P2', 'P1', 'A1', 'A2']);
+    const { head = [], tail = [] } = wanted.get('nat KILO-NAT') ?? {};
+    expect([...head, ...tail].map((text) => /"(.*)"/.exec(text)?.[1])).toEqual(['P2', 'P1', 'A1', 'A2']);
   });
 
   it('keeps the families apart', () => expect(wantedRules(WANTED, 6).size).toBe(0));
