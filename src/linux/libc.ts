@@ -34,6 +34,12 @@ export const recvmsg = libc.func('int recvmsg(int fd, uintptr_t message, int fla
   address: number,
   flags: number,
 ) => number;
+/** getrandom(2); up to 256 bytes are never cut short, and more only by a signal. */
+export const getrandom = libc.func('long getrandom(uintptr_t buffer, size_t length, unsigned int flags)') as (
+  address: number,
+  length: number,
+  flags: number,
+) => number;
 /** poll(2): `address` of `count` struct pollfd (i32 fd, i16 events, i16 revents); `timeout` in ms, -1 for ever. */
 export const poll = libc.func('int poll(uintptr_t fds, unsigned long count, int timeout)') as (
   address: number,
@@ -66,6 +72,21 @@ export const connect = libc.func('int connect(int fd, void *address, uint32_t le
   length: number,
 ) => number;
 export const listen = libc.func('int listen(int fd, int backlog)') as (fd: number, backlog: number) => number;
+/** accept4(2) without asking for the other side's address. */
+export const accept4 = libc.func('int accept4(int fd, uintptr_t address, uintptr_t length, int flags)') as (
+  fd: number,
+  address: number,
+  length: number,
+  flags: number,
+) => number;
+/** What has no function of its own in older C libraries. */
+export const syscall = libc.func('long syscall(long number, long a, long b, long c, long d)') as (
+  number: number,
+  a: number,
+  b: number,
+  c: number,
+  d: number,
+) => number;
 export const setsockopt = libc.func(
   'int setsockopt(int fd, int level, int option, void *value, uint32_t length)',
 ) as (fd: number, level: number, option: number, value: Uint8Array, length: number) => number;

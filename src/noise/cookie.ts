@@ -31,6 +31,12 @@ function macsOf(message: Uint8Array): { mac1: number; mac2: number } {
   return { mac1: message.length - 2 * MAC_SIZE, mac2: message.length - MAC_SIZE };
 }
 
+/** What anybody who knows a public key can make: it checks mac1, and seals cookies. 32 bytes each. */
+export interface MacKeys {
+  readonly mac1Key: Uint8Array;
+  readonly cookieKey: Uint8Array;
+}
+
 /** Our side as the one who is addressed: checks macs, and under load hands out cookies. */
 export class CookieChecker {
   readonly #p: Primitives;
@@ -43,6 +49,11 @@ export class CookieChecker {
     this.#p = p;
     this.#mac1Key = p.hash(labelMac1, publicKey);
     this.#cookieKey = p.hash(labelCookie, publicKey);
+  }
+
+  /** Copies. */
+  get macKeys(): MacKeys {
+    return { mac1Key: Uint8Array.from(this.#mac1Key), cookieKey: Uint8Array.from(this.#cookieKey) };
   }
 
   /** msg.mac1 = Mac(Hash(Label-Mac1 ‖ Spub_m'), msg_α): the sender at least knows our public key. */
@@ -93,6 +104,12 @@ export class CookieChecker {
   }
 }
 
+export interface CookieMemory {
+  readonly lastMac1: Uint8Array | null;
+  readonly cookie: Uint8Array | null;
+  readonly takenAt: number;
+}
+
 /** Our side as the one who addresses a peer: writes macs, and keeps the cookie the peer gave us. */
 export class CookieGenerator {
   readonly #p: Primitives;
@@ -136,6 +153,18 @@ export class CookieGenerator {
     this.#cookieTakenAt = now;
     this.#lastMac1 = null;
     return true;
+  }
+
+  /** What the peer gave us, and what it may still answer; lent. */
+  get memory(): CookieMemory {
+    return { lastMac1: this.#lastMac1, cookie: this.#cookie, takenAt: this.#cookieTakenAt };
+  }
+
+  /** Takes the bytes over. */
+  set memory({ lastMac1, cookie, takenAt }: CookieMemory) {
+    this.#lastMac1 = lastMac1;
+    this.#cookie = cookie;
+    this.#cookieTakenAt = takenAt;
   }
 
   wipe(): void {

@@ -6,7 +6,7 @@
  * @module
  */
 import { INITIATION_FLOOD_INTERVAL, REKEY_TIMEOUT } from './constants.ts';
-import { CookieChecker } from './cookie.ts';
+import { CookieChecker, type MacKeys } from './cookie.ts';
 import {
   consumeInitiation,
   consumeResponse,
@@ -18,13 +18,16 @@ import {
 } from './handshake.ts';
 import type { ConsumeOutcome, DropReason, InitiateOutcome } from './handshake-outcome.ts';
 import { HandshakePeer } from './handshake-peer.ts';
+import type { HandshakerMemory } from './handshaker-state.ts';
 import {
   type CookieReply,
+  type HandshakeMessage,
   type Initiation,
   parseHandshakeMessage,
   type Response,
   TYPE_COOKIE_REPLY,
   TYPE_INITIATION,
+  TYPE_RESPONSE,
 } from './messages.ts';
 import { clampPrivateKey, isZero, type KeyPair, type Primitives, wipe } from './primitives.ts';
 import { RateLimiter } from './rate-limiter.ts';
@@ -60,6 +63,7 @@ function sessionOf(
 export class Handshaker {
   readonly #p: Primitives;
   readonly #indices: IndexAllocator;
+  readonly #onIdentity: (keys: MacKeys | undefined) => void;
   readonly #limiter = new RateLimiter();
   readonly #clock = new Tai64nClock();
   readonly #peers = new Map<number, HandshakePeer>();
@@ -73,9 +77,15 @@ export class Handshaker {
   /** The latest label given to a peer that was removed: it may come back, and still remembers. */
   #removedTimestamp: Tai64n | undefined;
 
-  constructor(primitives: Primitives, indices: IndexAllocator) {
+  /** `onIdentity` hears of each new private key what messages to us are checked with; undefined: there is no key. */
+  constructor(
+    primitives: Primitives,
+    indices: IndexAllocator,
+    onIdentity: (keys: MacKeys | undefined) => void = () => undefined,
+  ) {
     this.#p = primitives;
     this.#indices = indices;
+    this.#onIdentity = onIdentity;
   }
 
   get publicKey(): Uint8Array | null {
@@ -85,6 +95,25 @@ export class Handshaker {
   /** Clamped; for the `get` of the control socket. Not a copy. */
   get privateKey(): Uint8Array | null {
     return this.#identity?.privateKey ?? null;
+  }
+
+  /** What handshaker-state.ts carries from one process to the next. */
+  get memory(): HandshakerMemory {
+    return {
+      clock: this.#clock,
+      peers: this.#peers,
+      initiations: this.#initiations,
+      lastSent: this.#lastSent,
+    };
+  }
+
+  /** The latest label given to a peer that was removed since. */
+  get removedTimestamp(): Tai64n | undefined {
+    return this.#removedTimestamp;
+  }
+
+  set removedTimestamp(label: Tai64n | undefined) {
+    this.#removedTimestamp = label;
   }
 
   get peerCount(): number {
@@ -115,6 +144,7 @@ export class Handshaker {
       this.#abandon(peer);
       peer.identityChanged();
     }
+    this.#onIdentity(this.#identity?.checker.macKeys);
     return { changed: true, removedPeer };
   }
 
@@ -206,18 +236,33 @@ export class Handshaker {
     if (parsed === null) return drop('malformed');
     const identity = this.#identity;
     if (identity === null) return drop('no-private-key');
-    if (parsed.type === TYPE_COOKIE_REPLY) return this.#consumeCookieReply(parsed, now);
-    if (!identity.checker.checkMac1(message)) return drop('bad-mac1');
-    if (underLoad) {
+    if (parsed.type !== TYPE_COOKIE_REPLY && !identity.checker.checkMac1(message)) return drop('bad-mac1');
+    if (parsed.type !== TYPE_COOKIE_REPLY && underLoad) {
       if (!identity.checker.checkMac2(message, source, now)) {
         const reply = identity.checker.createReply(message, parsed.sender, source, now);
         return { kind: 'cookie-reply', message: reply };
       }
       if (!this.#limiter.allow(source.subarray(0, -2), now)) return drop('rate-limited');
     }
-    return parsed.type === TYPE_INITIATION
-      ? this.#consumeInitiation(identity, parsed, now)
-      : this.#consumeResponse(identity, parsed, now);
+    return this.#consume(identity, parsed, now);
+  }
+
+  /** The same for a message whose macs, and whose sender's rate, somebody else has checked. */
+  consumeChecked(message: Uint8Array, now: number): ConsumeOutcome {
+    const parsed = parseHandshakeMessage(message);
+    if (parsed === null) return drop('malformed');
+    return this.#identity === null ? drop('no-private-key') : this.#consume(this.#identity, parsed, now);
+  }
+
+  #consume(identity: Identity, parsed: HandshakeMessage, now: number): ConsumeOutcome {
+    switch (parsed.type) {
+      case TYPE_INITIATION:
+        return this.#consumeInitiation(identity, parsed, now);
+      case TYPE_RESPONSE:
+        return this.#consumeResponse(identity, parsed, now);
+      case TYPE_COOKIE_REPLY:
+        return this.#consumeCookieReply(parsed, now);
+    }
   }
 
   #consumeCookieReply(reply: CookieReply, now: number): ConsumeOutcome {

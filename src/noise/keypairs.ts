@@ -38,9 +38,12 @@ export const SEND_LIMIT: number = Number.MAX_SAFE_INTEGER;
 export const SEND_REKEY: number = 2 ** 52;
 
 export const NONE = -1;
-const PREVIOUS = 0;
-const CURRENT = 1;
-const NEXT = 2;
+/** A peer's three places. */
+export const PREVIOUS = 0;
+export const CURRENT = 1;
+export const NEXT = 2;
+
+export type Place = 0 | 1 | 2;
 
 export class Keypairs {
   /** By slot. Read them freely; writing is for this class. */
@@ -102,6 +105,17 @@ export class Keypairs {
   /** Byte offset in memory of the key the slot receives with. */
   receiveKey(slot: number): number {
     return this.#base + slot * KEYPAIR_SIZE + RECEIVE_KEY;
+  }
+
+  /** The replay window of the slot, to be read while nothing is received. */
+  replayWindow(slot: number): Uint32Array {
+    const at = this.#replayWord(slot);
+    return this.#words.subarray(at, at + REPLAY_WORDS);
+  }
+
+  /** Slot of the peer at a place, or NONE. */
+  at(peer: number, place: Place): number {
+    return this.#slots[3 * peer + place] as number;
   }
 
   previous(peer: number): number {
@@ -167,6 +181,21 @@ export class Keypairs {
     this.#delete(at + PREVIOUS);
     slots[at + NEXT] = this.#take(keys);
     return slots[at + NEXT] as number;
+  }
+
+  /**
+   * Puts a keypair of another life where it was, as far as it had come, and wipes the caller's copy of the keys. Words
+   * of the replay window that are not given are zero. NONE when the pool is used up.
+   */
+  restore(keys: SessionKeys, place: Place, sendCounter: number, replay: Uint32Array): number {
+    const at = 3 * keys.peer + place;
+    this.#delete(at);
+    const slot = this.#take(keys);
+    this.#slots[at] = slot;
+    if (slot === NONE) return NONE;
+    this.sendCounterOf[slot] = sendCounter;
+    this.#words.set(replay, this.#replayWord(slot));
+    return slot;
   }
 
   /** A packet was accepted under this slot. True when that made `next` the current one: the handshake is confirmed. */

@@ -50,6 +50,11 @@ export class RandomIndices implements IndexAllocator {
     }
   }
 
+  /** An index that is in use already, from another life. */
+  adopt(index: number): void {
+    this.#used.add(index);
+  }
+
   release(index: number): void {
     this.#used.delete(index);
   }

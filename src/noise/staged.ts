@@ -147,6 +147,21 @@ export class Staged {
     return length;
   }
 
+  /** Shows each of the peer's packets, the oldest first, and leaves them where they are. The bytes are a copy. */
+  each(peer: number, show: (packet: Uint8Array) => void): void {
+    for (let i = 0, first = this.#head[peer] as number; i < this.count(peer); i += 1) {
+      const packet = new Uint8Array(this.#length[first] as number);
+      let block = first;
+      for (let at = 0; at < packet.length; at += BLOCK) {
+        copy(this.#slab, this.#base + block * BLOCK, packet, at, Math.min(BLOCK, packet.length - at));
+        block = this.#nextBlock[block] as number;
+      }
+      show(packet);
+      packet.fill(0);
+      first = this.#nextPacket[first] as number;
+    }
+  }
+
   /** Drops everything that waits for the peer and returns how many packets that were. */
   clear(peer: number): number {
     const count = this.#count[peer] as number;

@@ -12,6 +12,11 @@ const construction = encoder.encode(CONSTRUCTION);
 const identifier = encoder.encode(IDENTIFIER);
 const EMPTY = new Uint8Array(0);
 
+export interface SymmetricParts {
+  readonly chain: Uint8Array;
+  readonly hash: Uint8Array;
+}
+
 /** Every value that is replaced is wiped; `wipe` ends the handshake. */
 export class SymmetricState {
   readonly #p: Primitives;
@@ -29,6 +34,16 @@ export class SymmetricState {
     const chain = p.hash(construction);
     // H := Hash(C ‖ Identifier); H := Hash(H ‖ Spub_r)
     return new SymmetricState(p, chain, p.hash(p.hash(chain, identifier), responderStatic));
+  }
+
+  /** Goes on with what `parts` gave; the bytes are taken over. */
+  static restore(p: Primitives, { chain, hash }: SymmetricParts): SymmetricState {
+    return new SymmetricState(p, chain, hash);
+  }
+
+  /** Lent, to be written down. */
+  get parts(): SymmetricParts {
+    return { chain: this.#chain, hash: this.#hash };
   }
 
   /** Work on a copy, and the original survives a message that turns out to be false. */

@@ -55,6 +55,21 @@ function successor(label: Tai64n): Tai64n {
 export class Tai64nClock {
   #last: Tai64n = new Uint8Array(TAI64N_SIZE);
 
+  /** The latest label given to anybody. */
+  get last(): Tai64n {
+    return this.#last;
+  }
+
+  set last(label: Tai64n) {
+    this.#last = Uint8Array.from(label);
+  }
+
+  /** From now on labels come after this one, to whomever. */
+  startAfter(label: Tai64n): void {
+    const next = successor(label);
+    if (isAfter(next, this.#last)) this.#last = next;
+  }
+
   /** `previous` is the last label given to the same peer. */
   next(wallMilliseconds: number, previous: Tai64n | undefined): Tai64n {
     const seconds = Math.floor(wallMilliseconds / 1000);

@@ -52,6 +52,9 @@ const NEED_ANOTHER_KEEPALIVE = 1;
 const SENT_LAST_MINUTE = 2;
 const KEEPALIVE_INTERVAL = 3;
 
+/** What `save` gives: when each timer is due, then the state words. */
+export const TIMER_NUMBERS: number = TIMERS_PER_PEER + STATE_WORDS;
+
 export class Timers {
   /** Whose event `expire` returned. */
   peer = -1;
@@ -204,6 +207,23 @@ export class Timers {
       this.#deadlines.arm(TIMERS_PER_PEER * peer + SEND_KEEPALIVE, now + KEEPALIVE_TIMEOUT);
     }
     return KEEPALIVE_DUE;
+  }
+
+  /** All that is known of the peer's timers, as TIMER_NUMBERS numbers. */
+  save(peer: number): number[] {
+    const due = Array.from({ length: TIMERS_PER_PEER }, (_, i) =>
+      this.#deadlines.due(TIMERS_PER_PEER * peer + i),
+    );
+    return [...due, ...this.#state.subarray(STATE_WORDS * peer, STATE_WORDS * (peer + 1))];
+  }
+
+  /** The opposite of `save`, for a peer whose timers stand still. */
+  restore(peer: number, numbers: readonly number[]): void {
+    for (let i = 0; i < TIMERS_PER_PEER; i += 1) {
+      const due = numbers[i] as number;
+      if (due !== Number.POSITIVE_INFINITY) this.#deadlines.arm(TIMERS_PER_PEER * peer + i, due);
+    }
+    this.#state.set(numbers.slice(TIMERS_PER_PEER, TIMER_NUMBERS), STATE_WORDS * peer);
   }
 
   #jitter(): number {
