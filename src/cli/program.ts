@@ -7,9 +7,11 @@ import { agentCommand } from './agent.ts';
 import { withPersistentFlags } from './cluster-options.ts';
 import { cniCommand } from './cni.ts';
 import { deviceCommand } from './device.ts';
+import { explainCommand } from './explain.ts';
 import { graphCommand } from './graph.ts';
 import { takeOverFlags } from './inherited-flags.ts';
 import { labCommand } from './lab.ts';
+import { manifestsCommand } from './manifests.ts';
 import { showconfCommand } from './showconf.ts';
 import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
@@ -60,6 +62,8 @@ ${EXIT_STATUS}`,
     .addCommand(graphCommand())
     .addCommand(showconfCommand())
     .addCommand(statusCommand())
+    .addCommand(explainCommand())
+    .addCommand(manifestsCommand())
     .addCommand(versionCommand('kilowire'));
 
 const kgctl = (): Command =>
@@ -81,4 +85,5 @@ ${EXIT_STATUS}`,
     .addCommand(graphCommand())
     .addCommand(showconfCommand())
     .addCommand(statusCommand())
+    .addCommand(explainCommand())
     .addCommand(versionCommand('kgctl'));

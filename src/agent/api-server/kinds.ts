@@ -8,6 +8,7 @@ import {
   EVENTS,
   LEASES,
   NODES,
+  PODS,
 } from '../kubernetes/resources.ts';
 
 export interface Kind {
@@ -28,7 +29,14 @@ const NAMESPACES: Kind = {
   namespaced: false,
 };
 
-export const BUILT_IN: readonly Kind[] = [NODES, NAMESPACES, EVENTS, LEASES, CUSTOM_RESOURCE_DEFINITIONS];
+export const BUILT_IN: readonly Kind[] = [
+  NODES,
+  NAMESPACES,
+  PODS,
+  EVENTS,
+  LEASES,
+  CUSTOM_RESOURCE_DEFINITIONS,
+];
 
 /** `nodes`, `peers.kilo.squat.ai`: how messages and the store name it. */
 export const resourceName = ({ group, plural }: Pick<Kind, 'group' | 'plural'>): string =>

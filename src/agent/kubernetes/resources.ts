@@ -27,6 +27,15 @@ export interface NodeResource extends KubernetesObject {
   readonly status?: { readonly addresses?: readonly { readonly type: string; readonly address: string }[] };
 }
 
+export interface PodResource extends KubernetesObject {
+  readonly spec?: { readonly nodeName?: string; readonly hostNetwork?: boolean };
+  readonly status?: {
+    readonly podIP?: string;
+    readonly podIPs?: readonly { readonly ip: string }[];
+    readonly phase?: string;
+  };
+}
+
 export interface PeerSpec {
   readonly allowedIPs?: readonly string[] | null;
   readonly endpoint?: {
@@ -104,6 +113,13 @@ export const NODES: ResourceType<NodeResource> = {
   plural: 'nodes',
   kind: 'Node',
   namespaced: false,
+};
+export const PODS: ResourceType<PodResource> = {
+  group: '',
+  version: 'v1',
+  plural: 'pods',
+  kind: 'Pod',
+  namespaced: true,
 };
 export const EVENTS: ResourceType<EventResource> = {
   group: '',
