@@ -31,6 +31,8 @@ export async function buildBundles(): Promise<void> {
     platform: 'node',
     target: 'node20',
     external: ['koffi'],
+    // Its CommonJS build, which Node would take, has nothing but a default when it is imported late out of a bundle.
+    alias: { yaml: join(root, 'node_modules/yaml/browser/index.js') },
     logLevel: 'warning',
     banner: {
       js: "import { createRequire as kwCreateRequire } from 'node:module'; const require = kwCreateRequire(import.meta.url);",
