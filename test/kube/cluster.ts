@@ -208,6 +208,11 @@ export class KubeCluster {
     if (this.#options.installCni !== undefined) await this.#untilReady();
   }
 
+  /** Starts containerd, kubelet and kube-proxy of a node where they have ended. */
+  async restart(index: number): Promise<void> {
+    await this.#startNode(this.node(index).machine);
+  }
+
   async stop(): Promise<void> {
     await Promise.all(this.#machines.map((machine) => machine.halt('crash')));
     await this.#wan.close();

@@ -60,7 +60,7 @@ export async function unreachable(
   from: KubeObject,
   to: readonly KubeObject[],
 ): Promise<string> {
-  const script = 'for a; do ping -q -c 3 -i 0.2 -w 10 $a >/dev/null || echo $a; done';
+  const script = 'for a; do { ping -q -c 2 -i 0.2 -w 10 $a >/dev/null || echo $a; } & done; wait';
   return (await cluster.inPod(from, 'sh', '-c', script, 'sh', ...to.map(addressOf))).trim();
 }
 
@@ -70,13 +70,15 @@ const names = (path: string): readonly string[] => (existsSync(path) ? readdirSy
 export const leases = ({ machine }: KubeNode): readonly string[] =>
   names(machine.disk(`/var/lib/cni/networks/${network}`)).filter((name) => /^[\da-f.:]+$/.test(name));
 
-/** What a pod, or a plugin, could leave on a node. */
-export function leftovers(node: KubeNode): object {
+/** What a pod, or a plugin, could leave on a node; the last is the runtime's own. */
+export function leftovers(node: KubeNode): Leftovers {
   const { machine } = node;
   const ports = machine.net('ip', '-o', 'link', 'show', 'type', 'veth');
   const tables = machine.net('nft', 'list', 'tables');
   return {
-    veths: [...ports.matchAll(/^\d+: ([^:@]+)/gm)].map(([, name]) => name).filter((name) => name !== 'eth0'),
+    veths: [...ports.matchAll(/^\d+: ([^:@]+)/gm)]
+      .map(([, name = '']) => name)
+      .filter((name) => name !== 'eth0'),
     leases: leases(node),
     records: names(machine.disk(`/var/lib/cni/kilowire/${network}`)),
     tables: tables.split('\n').filter((line) => line.includes('kilowire')),
@@ -84,14 +86,20 @@ export function leftovers(node: KubeNode): object {
   };
 }
 
-export const nothing = { veths: [], leases: [], records: [], tables: [], namespaces: [] };
+export type Leftovers = Readonly<
+  Record<'veths' | 'leases' | 'records' | 'tables' | 'namespaces', readonly string[]>
+>;
 
-/** Takes all pods away, and answers once nothing is left of them, or with what is. */
-export async function clear(cluster: KubeCluster): Promise<readonly object[]> {
+export const nothing: Leftovers = { veths: [], leases: [], records: [], tables: [], namespaces: [] };
+
+/** Takes all pods away, and answers what is left once `isClear`, or after a minute. */
+export async function clear(
+  cluster: KubeCluster,
+  isClear = (left: Leftovers): boolean => Object.values(left).flat().length === 0,
+): Promise<readonly Leftovers[]> {
   await cluster.kubectl('delete', 'pods', '--all', '--wait=false');
   await cluster.until('the pods to go', async () => (await cluster.list('pods')).length === 0, 240_000);
-  const isClear = () =>
-    cluster.nodes.every((node) => JSON.stringify(leftovers(node)) === JSON.stringify(nothing));
-  await cluster.until('nothing to be left', async () => isClear(), 60_000).catch(() => undefined);
+  const areClear = async () => cluster.nodes.map(leftovers).every(isClear);
+  await cluster.until('nothing to be left', areClear, 60_000).catch(() => undefined);
   return cluster.nodes.map(leftovers);
 }

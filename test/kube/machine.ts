@@ -156,8 +156,9 @@ export class Machine {
     return run('nsenter', '-t', String(this.#pid), '-n', ...command);
   }
 
-  /** Starts a program that stays; it writes to /var/log/NAME.log. */
+  /** Starts a program that stays, unless it runs; it writes to /var/log/NAME.log. */
   start(name: string, ...command: readonly string[]): void {
+    if (!this.hasEnded(name)) return;
     const script = `echo $$ > /run/${name}.pid; exec "$@" >> /var/log/${name}.log 2>&1`;
     const child = this.#spawn([...this.#enter(), 'sh', '-c', script, 'sh', ...command]);
     this.#daemons.set(name, child);
