@@ -24,6 +24,14 @@ export interface KernelExports {
   /** 0 and the plaintext, or -1 and nothing written. `src` holds `len` bytes and the tag. */
   open(key: number, ctrLo: number, ctrHi: number, src: number, dst: number, len: number): 0 | -1;
 
+  /** What a mac's key of 1 to 32 bytes is kept as: MAC_KEY_SIZE bytes at `state`. As secret as the key. */
+  macBegin(key: number, keyLen: number, state: number): void;
+  /** Mac(key, message): 16 bytes of keyed BLAKE2s to `out`. `len` is at least 1. */
+  mac(state: number, src: number, len: number, out: number): void;
+  /** 1 when the 16 bytes at `expected` are that, else 0; in a time that depends on the length only. */
+  macHolds(state: number, src: number, len: number, expected: number): 0 | 1;
+  /** Xaead of a cookie reply: 16 bytes and their tag to `out`; `nonce` has 24 bytes, `mac1` is authenticated with it. */
+  sealCookie(key: number, nonce: number, cookie: number, mac1: number, out: number): void;
   /** Forgets what the last packets left in the kernel's working memory. To be called when keys are erased. */
   wipe(): void;
   /** Poly1305 over `len` bytes and their length block; `key` is 32 bytes, the tag goes to `out`. For tests. */
@@ -87,6 +95,9 @@ export interface Kernel extends KernelExports {
   /** Why each better backend was passed over, in order; empty when the wish was met. */
   readonly refused: readonly string[];
 }
+
+/** Bytes of a mac's key as `macBegin` leaves it. */
+export const MAC_KEY_SIZE = 48;
 
 export type Backend = 'wasm-256' | 'wasm-128' | 'noble';
 

@@ -1,17 +1,23 @@
 /**
  * The kernel's cipher on @noble/ciphers: the twin every result is held against, and the fall-back that
  * `selectCipher(1)` puts in its place. Same addresses in the same memory, so the packet code does not change.
- * Spec: RFC 8439 §2.8; nonce: WireGuard paper §5.4.6.
+ * Spec: RFC 8439 §2.8; nonce: WireGuard paper §5.4.6; Mac and Xaead: §5.4.4, §5.4.7.
  * @module
  */
-import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
+import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
+import { blake2s } from '@noble/hashes/blake2.js';
 
 const KEY_BYTES = 32;
 export const TAG_BYTES = 16;
+/** A mac, and a cookie: keyed BLAKE2s with a short output. */
+export const MAC_BYTES = 16;
+export const COOKIE_NONCE_BYTES = 24;
 
 export interface ForeignCipher {
   foreignSeal(key: number, ctrLo: number, ctrHi: number, src: number, dst: number, len: number): void;
   foreignOpen(key: number, ctrLo: number, ctrHi: number, src: number, dst: number, len: number): number;
+  foreignMac(key: number, keyLen: number, src: number, len: number, out: number): void;
+  foreignSealCookie(key: number, nonce: number, cookie: number, mac1: number, out: number): void;
 }
 
 /** Four zero bytes, then the counter, little endian; the halves may come signed, as wasm hands them over. */
@@ -40,6 +46,16 @@ export function createForeignCipher(memory: WebAssembly.Memory): ForeignCipher {
       } catch {
         return -1;
       }
+    },
+    foreignMac(key, keyLen, src, len, out) {
+      const options = { key: slice(key, keyLen).slice(), dkLen: MAC_BYTES };
+      slice(out, MAC_BYTES).set(blake2s(slice(src, len).slice(), options));
+    },
+    foreignSealCookie(key, nonce, cookie, mac1, out) {
+      const copy = (at: number, len: number) => slice(at, len).slice();
+      const aad = copy(mac1, MAC_BYTES);
+      const cipher = xchacha20poly1305(copy(key, KEY_BYTES), copy(nonce, COOKIE_NONCE_BYTES), aad);
+      slice(out, MAC_BYTES + TAG_BYTES).set(cipher.encrypt(copy(cookie, MAC_BYTES)));
     },
   };
 }

@@ -5,9 +5,10 @@
  * Vectors: RFC 8439 A.1 #2 (the keystream after the block that keys Poly1305).
  * @module
  */
-import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
+import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
+import { blake2s } from '@noble/hashes/blake2.js';
 import type { Kernel } from './kernel.ts';
-import { nonceOf, TAG_BYTES } from './noble.ts';
+import { COOKIE_NONCE_BYTES, MAC_BYTES, nonceOf, TAG_BYTES } from './noble.ts';
 
 /** Around every border: 16-byte blocks, 64-byte blocks, runs of 4, 8 and 24 blocks, Poly1305's groups of four blocks. */
 const LENGTHS = [
@@ -17,6 +18,20 @@ const LENGTHS = [
 ];
 const A1_2 =
   '9f07e7be5551387a98ba977c732d080dcb0f29a048e3656912c6533e32ee7aed29b721769ce64e43d57133b074d839d531ed1f28510afb45ace10a1f4b794d6f';
+/** Message and key of what a handshake message's macs and a cookie are made from, and around the borders of blocks. */
+const MAC_LENGTHS = [
+  [116, 32],
+  [60, 32],
+  [132, 16],
+  [76, 16],
+  [18, 32],
+  [1, 1],
+  [63, 31],
+  [64, 32],
+  [65, 17],
+  [128, 16],
+  [129, 32],
+] as const;
 const SPACE = 16384;
 
 /** The first thing the kernel gets wrong, in words; null when all is well. Writes only from `at` on. */
@@ -48,10 +63,35 @@ export function selfTest(kernel: Kernel, memory: WebAssembly.Memory, at: number)
       if (kernel.open(key, ctrLo, ctrHi, dst, back, len) !== -1)
         return `open of ${len} bytes takes a wrong tag`;
     }
-    return null;
+    return macFault(kernel, part, { key, src, dst });
   } finally {
     bytes.fill(0);
   }
+}
+
+/** The same for the macs and the cookie of handshake messages. */
+function macFault(
+  kernel: Kernel,
+  part: (address: number, len: number) => Uint8Array,
+  { key, src, dst }: { key: number; src: number; dst: number },
+): string | null {
+  const state = dst + 64;
+  for (const [len, keyLen] of MAC_LENGTHS) {
+    const options = { key: part(key, keyLen).slice(), dkLen: MAC_BYTES };
+    kernel.macBegin(key, keyLen, state);
+    kernel.mac(state, src, len, dst);
+    if (!equal(part(dst, MAC_BYTES), blake2s(part(src, len).slice(), options)))
+      return `mac of ${len} bytes differs from noble`;
+    if (kernel.macHolds(state, src, len, dst) !== 1) return `mac of ${len} bytes refuses a good one`;
+    part(dst, 16)[len & 15] = (part(dst, 16)[len & 15] ?? 0) ^ 1;
+    if (kernel.macHolds(state, src, len, dst) !== 0) return `mac of ${len} bytes takes a wrong one`;
+  }
+  const [cookie, mac1] = [src + 32, src + 64];
+  const nonce = part(src, COOKIE_NONCE_BYTES).slice();
+  const cipher = xchacha20poly1305(part(key, 32).slice(), nonce, part(mac1, MAC_BYTES).slice());
+  kernel.sealCookie(key, src, cookie, mac1, dst);
+  const sealed = cipher.encrypt(part(cookie, MAC_BYTES).slice());
+  return equal(part(dst, MAC_BYTES + TAG_BYTES), sealed) ? null : 'a cookie differs from noble';
 }
 
 export const SELF_TEST_BYTES = SPACE;

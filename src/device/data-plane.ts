@@ -23,6 +23,7 @@ import { Mailbox } from '../tun/mailbox.ts';
 import { Slab } from '../tun/slab.ts';
 import { dropNames } from './drops.ts';
 import { Egress, TUN_GONE } from './egress.ts';
+import { HandshakeGate } from './handshake-gate.ts';
 import { Ingress } from './ingress.ts';
 import type { PlaneBoot, PlaneCommand, PlaneEvent, PlaneSnapshot } from './plane-protocol.ts';
 
@@ -58,6 +59,7 @@ class DataPlane {
   readonly #kernel: Kernel;
   readonly #transport: Transport;
   readonly #egress: Egress;
+  readonly #gate: HandshakeGate;
   readonly #ingress: Ingress;
   readonly #drops = new Float64Array(dropNames.length);
   /** Where the packet buffers begin. */
@@ -86,15 +88,17 @@ class DataPlane {
       random: Math.random,
     });
     this.#egress = new Egress(this.#slab, this.#kernel, this.#transport, this.#drops, boot.tunFd, MAX_PEERS);
+    this.#gate = new HandshakeGate(this.#slab, this.#kernel, this.#drops, new Mailbox(boot.mailbox), () =>
+      this.#post({ kind: 'mail' }),
+    );
     this.#ingress = new Ingress(
       this.#slab,
       this.#kernel,
       this.#transport,
       this.#drops,
-      new Mailbox(boot.mailbox),
+      this.#gate,
       boot.tunFd,
       boot.udpOffload,
-      () => this.#post({ kind: 'mail' }),
     );
     this.#poll = this.#slab.take(POLL_FDS * POLLFD_SIZE);
     this.#scratch = this.#slab.take(8192);
@@ -266,8 +270,12 @@ class DataPlane {
       case 'expire-keys':
         transport.invalidateKeys();
         break;
+      case 'identity':
+        this.#gate.setIdentity(command.keys);
+        break;
       case 'initiation':
         if (!transport.hasPeer(command.peer)) break;
+        this.#gate.asked(command.message);
         transport.initiationSent(
           command.peer,
           this.#egress.sendHandshake(command.peer, command.message, now),
@@ -284,6 +292,7 @@ class DataPlane {
         // For a peer that is gone this wipes the keys and gives the index back.
         transport.installKeypair(command.session, now);
         if (!isThere) break;
+        this.#gate.asked(command.message);
         transport.responseSent(peer, this.#egress.sendHandshake(peer, command.message, now), now);
         break;
       }
@@ -296,9 +305,6 @@ class DataPlane {
         transport.installKeypair(command.session, now);
         break;
       }
-      case 'reply':
-        this.#egress.sendReply(command.source, command.message, now);
-        break;
       case 'snapshot':
         this.#post({ kind: 'snapshot', id: command.id, snapshot: this.#snapshot() });
         break;

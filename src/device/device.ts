@@ -9,13 +9,10 @@ import { MAX_PEERS } from '../noise/constants.ts';
 import type { DeviceStatus } from '../noise/device-config.ts';
 import { type ConsumeOutcome, type DropReason, dropReasons } from '../noise/handshake-outcome.ts';
 import { Handshaker } from '../noise/handshaker.ts';
-import { endpointBytes } from '../noise/ip.ts';
 import { noblePrimitives } from '../noise/noble.ts';
 import type { Primitives } from '../noise/primitives.ts';
 import { RandomIndices } from '../noise/session-keys.ts';
 import type { SetSink } from '../noise/uapi-parser.ts';
-import { UnderLoad } from '../noise/under-load.ts';
-import { readEndpoint } from '../tun/endpoint.ts';
 import { DEFAULT_MTU, type TunDevice } from '../tun/tun-device.ts';
 import { DeviceConfiguration } from './device-configuration.ts';
 import { type DeviceEvent, type HandshakeEvent, HandshakeJournal } from './device-event.ts';
@@ -51,7 +48,6 @@ export class Device {
   readonly plane: PlaneClient;
   readonly #options: DeviceOptions;
   readonly #indices: RandomIndices;
-  readonly #underLoad = new UnderLoad(MAILBOX_SLOTS);
   readonly #clock = new BootClock();
   readonly #link: LinkWatch;
   readonly #sockets: DeviceSockets;
@@ -70,7 +66,9 @@ export class Device {
     const primitives: Primitives =
       options.crypto === 'noble' ? noblePrimitives(secureRandomBytes) : nativePrimitives();
     this.#indices = new RandomIndices(primitives.randomBytes);
-    this.handshaker = new Handshaker(primitives, this.#indices);
+    this.handshaker = new Handshaker(primitives, this.#indices, (keys) =>
+      this.plane.send({ kind: 'identity', keys }),
+    );
     const { fd: tunFd, udpOffload } = options.tun;
     const tellRoaming = options.onEvent !== undefined;
     this.plane = new PlaneClient(
@@ -221,19 +219,9 @@ export class Device {
     if (this.#answering) return;
     this.#answering = true;
     for (let answered = 1; ; answered += 1) {
-      const underLoad = this.#underLoad.observe(this.plane.mailbox.length, this.#clock.now());
       const mail = this.plane.mailbox.take();
       if (mail === undefined || this.#closed) break;
-      const source = readEndpoint(mail.endpoint, 0);
-      if (source !== undefined) {
-        const outcome = this.handshaker.consume(
-          mail.message,
-          endpointBytes(source),
-          this.#clock.now(),
-          underLoad,
-        );
-        this.#carryOut(outcome, mail.endpoint);
-      }
+      this.#carryOut(this.handshaker.consumeChecked(mail.message, this.#clock.now()), mail.endpoint);
       if (answered % MAIL_PER_TURN === 0) await nextTurn();
     }
     this.#answering = false;
@@ -243,9 +231,6 @@ export class Device {
     switch (outcome.kind) {
       case 'drop':
         this.#handshakeDrops.set(outcome.reason, (this.#handshakeDrops.get(outcome.reason) ?? 0) + 1);
-        break;
-      case 'cookie-reply':
-        this.plane.send({ kind: 'reply', message: outcome.message, source });
         break;
       case 'response': {
         const { session, message } = outcome;
@@ -302,9 +287,11 @@ export class Device {
   /** How many packets and handshake messages were dropped, by reason: docs/drops.md. */
   async drops(): Promise<Record<string, number>> {
     const { drops } = await this.plane.snapshot();
-    const handshakes = dropReasons.map(
-      (reason) => [`handshake-${reason}`, this.#handshakeDrops.get(reason) ?? 0] as const,
-    );
+    // Some of them are found by either thread.
+    const handshakes = dropReasons.map((reason) => {
+      const name = `handshake-${reason}`;
+      return [name, (drops[name] ?? 0) + (this.#handshakeDrops.get(reason) ?? 0)] as const;
+    });
     return { ...drops, ...Object.fromEntries(handshakes) };
   }
 

@@ -23,6 +23,11 @@ export const dropNames = [
   'inner-malformed',
   'inner-source',
   'mailbox-full',
+  'handshake-bad-mac1',
+  'handshake-unknown-index',
+  'handshake-cookie-asked',
+  'handshake-crowded',
+  'handshake-rate-limited',
   'tun-write-failed',
 ] as const;
 

@@ -261,14 +261,6 @@ export class Egress {
     return this.sender.toPeer(peer, this.#run, message.length, message.length, now);
   }
 
-  /** Sends a message to an endpoint record that is nobody's. */
-  sendReply(record: Uint8Array, message: Uint8Array, now: number): void {
-    this.flush(now);
-    this.#markRun(0, now);
-    this.#slab.bytes.set(message, this.#run);
-    this.sender.toEndpoint(record, this.#run, message.length);
-  }
-
   #count(drop: number): void {
     this.#drops[drop] = (this.#drops[drop] as number) + 1;
   }

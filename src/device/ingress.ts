@@ -2,8 +2,8 @@
  * From the network to the TUN: receive, open, check, join, write.
  *
  * A receive brings up to 64 KiB of datagrams of one sender. Each is opened where it lies; what holds is copied into the
- * item of its flow, and a turn's items are written to the TUN with one write each. Handshake messages are put into
- * the mailbox of the control thread.
+ * item of its flow, and a turn's items are written to the TUN with one write each. Handshake messages go
+ * to the gate (handshake-gate.ts).
  * @module
  */
 import type { Kernel } from '../aead/kernel.ts';
@@ -11,10 +11,10 @@ import { DROP_LONG, GRO_EVEN, GRO_FULL, GRO_OFF, GRO_UDP } from '../aead/packet-
 import * as libc from '../linux/libc.ts';
 import { markCongestion } from '../noise/ecn.ts';
 import { CONFIRMED, MALFORMED, NONE, REPLAYED, type Transport } from '../noise/transport.ts';
-import type { Mailbox } from '../tun/mailbox.ts';
 import type { Slab } from '../tun/slab.ts';
 import { UdpReceiver } from '../tun/udp-port.ts';
 import { Drop } from './drops.ts';
+import type { HandshakeGate } from './handshake-gate.ts';
 
 const TYPE_TRANSPORT = 4;
 const INITIATION_SIZE = 148;
@@ -34,13 +34,12 @@ export class Ingress {
   readonly #kernel: Kernel;
   readonly #transport: Transport;
   readonly #drops: Float64Array;
-  readonly #mailbox: Mailbox;
+  readonly #gate: HandshakeGate;
   readonly #tunFd: number;
   readonly #receiver: UdpReceiver;
   readonly #slots: number;
   readonly #cut: number;
   readonly #lengths: number;
-  readonly #wake: () => void;
   #options: number;
   /** The datagrams of one peer that are not settled yet. */
   #peer = -1;
@@ -52,18 +51,16 @@ export class Ingress {
     kernel: Kernel,
     transport: Transport,
     drops: Float64Array,
-    mailbox: Mailbox,
+    gate: HandshakeGate,
     tunFd: number,
     joinUdp: boolean,
-    wake: () => void,
   ) {
     this.#slab = slab;
     this.#kernel = kernel;
     this.#transport = transport;
     this.#drops = drops;
-    this.#mailbox = mailbox;
+    this.#gate = gate;
     this.#tunFd = tunFd;
-    this.#wake = wake;
     this.#receiver = new UdpReceiver(slab);
     this.#slots = slab.take(SLOTS * SLOT_STRIDE);
     this.#cut = slab.take(SLOT_STRIDE);
@@ -91,14 +88,14 @@ export class Ingress {
         continue;
       }
       received = true;
-      this.#train(length, now);
+      this.#train(fd, length, now);
     }
     if (received) this.flush();
     return more;
   }
 
   /** One receive: datagrams of one sender. */
-  #train(length: number, now: number): void {
+  #train(fd: number, length: number, now: number): void {
     const { buffer, segment, truncated } = this.#receiver;
     if (truncated) this.#count(Drop['truncated-datagram']);
     const end = buffer + length;
@@ -106,13 +103,13 @@ export class Ingress {
     do {
       const next = Math.min(at + segment, end);
       // The last datagram of a truncated receive is not whole.
-      if (!truncated || next < end) this.#datagram(at, next - at, now);
+      if (!truncated || next < end) this.#datagram(fd, at, next - at, now);
       at = next;
     } while (at < end);
     this.#settle(now);
   }
 
-  #datagram(at: number, length: number, now: number): void {
+  #datagram(fd: number, at: number, length: number, now: number): void {
     if (length < OVERHEAD) {
       this.#count(Drop['short-datagram']);
       return;
@@ -125,9 +122,7 @@ export class Ingress {
       (type === 2 && length === RESPONSE_SIZE) ||
       (type === 3 && length === COOKIE_REPLY_SIZE)
     ) {
-      if (!this.#mailbox.put(this.#slab.bytes, at, length, this.#receiver.source)) {
-        this.#count(Drop['mailbox-full']);
-      } else if (this.#mailbox.mustWake()) this.#wake();
+      this.#gate.admit(fd, at, length, this.#receiver.source, now);
     } else this.#count(Drop['unknown-type']);
   }
 

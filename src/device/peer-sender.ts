@@ -18,7 +18,6 @@ import { Drop } from './drops.ts';
 const PATH_MTU_MEMORY = 600_000;
 /** Waits for room in the socket's buffer, ms, before a run is dropped. */
 const SEND_WAIT = 20;
-const NOBODY = -1;
 
 export class PeerSender {
   /** -1: that family is not there. */
@@ -79,13 +78,6 @@ export class PeerSender {
     return sent;
   }
 
-  /** Sends one message to an endpoint record that is nobody's. */
-  toEndpoint(record: Uint8Array, offset: number, length: number): void {
-    this.#slab.bytes.set(record, this.#sender.endpoint);
-    const errno = this.#send(NOBODY, offset, length, length);
-    if (errno !== 0) this.#lost(errno, 1);
-  }
-
   /** Whether it was the run that was refused and not its datagrams; then this is remembered. */
   #mustPart(peer: number, wire: number, errno: number, now: number): boolean {
     if (errno === libc.Errno.EMSGSIZE || errno === libc.Errno.EINVAL) {
@@ -118,7 +110,7 @@ export class PeerSender {
       if (isSourceFault(errno) && bytes[endpoint + ENDPOINT_SOURCE_LENGTH] !== 0) {
         // The address to answer from is gone: let the kernel choose, and forget it for good.
         bytes[endpoint + ENDPOINT_SOURCE_LENGTH] = 0;
-        if (peer !== NOBODY) this.#transport.clearSource(peer);
+        this.#transport.clearSource(peer);
         continue;
       }
       return errno;

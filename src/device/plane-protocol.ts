@@ -6,6 +6,7 @@
  * that arrive travel the other way through a Mailbox, which a flood cannot grow.
  * @module
  */
+import type { MacKeys } from '../noise/cookie.ts';
 import type { Endpoint } from '../noise/ip.ts';
 import type { SessionKeys } from '../noise/session-keys.ts';
 import { readEndpoint } from '../tun/endpoint.ts';
@@ -52,8 +53,8 @@ export type PlaneCommand =
       readonly source: Uint8Array;
     }
   | { readonly kind: 'established'; readonly session: SessionKeys; readonly source: Uint8Array }
-  /** A message to where another came from, for no peer: a cookie reply. */
-  | { readonly kind: 'reply'; readonly message: Uint8Array; readonly source: Uint8Array }
+  /** The private key has changed: what handshake messages are checked with; undefined: there is none. */
+  | { readonly kind: 'identity'; readonly keys: MacKeys | undefined }
   | { readonly kind: 'snapshot'; readonly id: number }
   | { readonly kind: 'stop' };
 

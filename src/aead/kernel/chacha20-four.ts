@@ -7,12 +7,12 @@ import { rotate12, rotate7 } from './chacha20';
 import { INITIAL, work } from './work';
 
 @inline
-function shuffle16(v: v128): v128 {
+export function shuffle16(v: v128): v128 {
   return i8x16.shuffle(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
 }
 
 @inline
-function shuffle8(v: v128): v128 {
+export function shuffle8(v: v128): v128 {
   return i8x16.shuffle(v, v, 3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14);
 }
 

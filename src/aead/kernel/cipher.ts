@@ -4,8 +4,10 @@
  * All addresses are byte offsets in the one shared memory. The scratch is static: one thread a memory.
  * @module
  */
+import { selectMac } from './blake2s';
 import { keystreamGroups, prepare } from './chacha20';
 import { keystream4 } from './chacha20-four';
+import { selectCookie } from './cookie';
 import { authenticate } from './poly1305';
 import { GROUPS, MAC_KEY, TAG, work } from './work';
 
@@ -21,6 +23,8 @@ let foreign = false;
 /** 0: this kernel; 1: the imported functions. */
 export function selectCipher(mode: i32): void {
   foreign = mode == 1;
+  selectMac(foreign);
+  selectCookie(foreign);
 }
 
 /** First byte that belongs to nobody here: the kernel's own data lies below. */

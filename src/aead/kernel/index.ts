@@ -3,6 +3,8 @@
  * @module
  */
 export { heapBase, open, seal, selectCipher } from './cipher';
+export { mac, macBegin, macHolds } from './blake2s';
+export { sealCookie } from './cookie';
 export { authenticate } from './poly1305';
 export { wipe } from './work';
 export { checksum } from './checksum';

@@ -19,7 +19,16 @@ export function authenticate(key: usize, src: usize, len: usize, out: usize): vo
   const rHi: u64 = load<u64>(key, 8) & 0x0ffffffc0ffffffc;
   const words = work() + POWER1;
   if (len >= WIDE) polynomial(rLo, rHi, src, len, words);
-  else blockwise(rLo, rHi, src, len, words);
+  else blockwise(rLo, rHi, src, len, 0, len, words);
+  finish(words, key + 16, out);
+}
+
+/** The same for `aadLen` bytes of additional data, a multiple of 16, with the `len` bytes of ciphertext behind them. */
+export function authenticateWith(key: usize, src: usize, aadLen: usize, len: usize, out: usize): void {
+  const rLo: u64 = load<u64>(key) & 0x0ffffffc0fffffff;
+  const rHi: u64 = load<u64>(key, 8) & 0x0ffffffc0ffffffc;
+  const words = work() + POWER1;
+  blockwise(rLo, rHi, src, aadLen + len, aadLen, len, words);
   finish(words, key + 16, out);
 }
 
@@ -40,8 +49,8 @@ function finish(words: usize, s: usize, out: usize): void {
   store<u64>(out, hHi + load<u64>(s, 8) + <u64>(tagLo < hLo), 8);
 }
 
-/** The polynomial of the message, as three words at `out`. */
-function blockwise(rLo: u64, rHi: u64, src: usize, len: usize, out: usize): void {
+/** The polynomial of the message and a block of two lengths, as three words at `out`. */
+function blockwise(rLo: u64, rHi: u64, src: usize, len: usize, aadLen: u64, textLen: u64, out: usize): void {
   const r0 = rLo & LIMB;
   const r1 = (rLo >> 26) & LIMB;
   const r2 = ((rLo >> 52) | (rHi << 12)) & LIMB;
@@ -74,7 +83,8 @@ function blockwise(rLo: u64, rHi: u64, src: usize, len: usize, out: usize): void
       }
       left = 0;
     } else if (!ended) {
-      hi = len;
+      lo = aadLen;
+      hi = textLen;
       ended = true;
     } else break;
     h0 += lo & LIMB;
