@@ -5,18 +5,12 @@
  * @module
  */
 import type { NetlinkSocket, Request } from '../../linux/netlink.ts';
-import {
-  deleteRoute,
-  type Route as KernelRoute,
-  listRoutes,
-  type NewRoute,
-  newRoute,
-  PROTOCOL_STATIC,
-  replaceRoute,
-} from '../../linux/route.ts';
+import { deleteRoute, type NewRoute, newRoute, PROTOCOL_STATIC, replaceRoute } from '../../linux/route.ts';
+import type { RouteBytes } from '../../linux/route-bytes.ts';
 import { deleteRule, type Rule as KernelRule, listRules, type NewRule, newRule } from '../../linux/rule.ts';
-import { formatAddress, formatCidr, parseAddress, parseCidr } from '../../noise/ip.ts';
+import { formatAddress, formatCidr, parseCidr } from '../../noise/ip.ts';
 import { diffPlans } from '../../routing/diff.ts';
+import { addressKey, networkKey } from '../../routing/ip-prefix.ts';
 import type { Links } from '../../routing/links.ts';
 import { KILO_TABLE, MAIN_TABLE, type Plan, type Route, type Rule } from '../../routing/routes.ts';
 import type { HostLinks } from './links.ts';
@@ -37,15 +31,27 @@ export const readPlan = (
   want: Plan = { routes: [], rules: [] },
 ): Plan => {
   const wanted = new Set(
-    want.routes.map(({ destination, device }) => `${formatCidr(destination)} ${device}`),
+    want.routes
+      .filter(({ device }) => device === links.private)
+      .map(({ destination }) => networkKey(destination)),
   );
-  const gateways = new Set(host.defaultRoutes.map(({ gateway }) => gateway));
-  const isForeign = ({ gateway, destination }: KernelRoute, device: string): boolean =>
-    gateways.has(gateway) && !wanted.has(`${destination} ${device}`);
-  const routes = listRoutes(socket).flatMap((route): Route[] => {
+  const gateways = new Set(host.defaultRoutes.map(({ gateway }) => gateway && addressKey(gateway)));
+  // An administrator's own onlink route is most often the way to, or by, the default gateway.
+  const isForeign = (route: RouteBytes): boolean =>
+    !route.onlink ||
+    route.gateway === undefined ||
+    (gateways.has(addressKey(route.gateway)) && !wanted.has(networkKey(route)));
+  const isOurs = (route: RouteBytes, device: string): boolean => {
+    if (route.protocol !== PROTOCOL_STATIC || route.type !== 'unicast' || route.metric !== metricOf(route))
+      return false;
+    if (route.table === KILO_TABLE) return true;
+    if (route.table !== MAIN_TABLE || route.prefix === 0) return false;
+    if (device === links.wireguard || device === links.tunnel) return true;
+    return device === links.private && !isForeign(route);
+  };
+  const routes = host.routes.flatMap((route): Route[] => {
     const device = host.byIndex.get(route.link ?? -1)?.name;
-    if (device === undefined || !isOurs(route, device, links, isForeign)) return [];
-    return [routeOf(route, device)].filter((each) => each !== null);
+    return device === undefined || !isOurs(route, device) ? [] : [routeOf(route, device)];
   });
   const rules = ([4, 6] as const)
     .flatMap((family) => listRules(socket, family))
@@ -53,42 +59,17 @@ export const readPlan = (
   return { routes, rules };
 };
 
-const isOurs = (
-  route: KernelRoute,
-  device: string,
-  links: Links,
-  isForeign: (route: KernelRoute, device: string) => boolean,
-): boolean => {
-  if (
-    route.protocol !== PROTOCOL_STATIC ||
-    route.type !== 'unicast' ||
-    (route.metric ?? 0) !== metricOf(route)
-  )
-    return false;
-  if (route.table === KILO_TABLE) return true;
-  if (route.table !== MAIN_TABLE || /\/0$/.test(route.destination)) return false;
-  if (device === links.wireguard || device === links.tunnel) return true;
-  // An administrator's own onlink route is most often the way to, or by, the default gateway.
-  return device === links.private && route.onlink && route.gateway !== undefined && !isForeign(route, device);
-};
-
 /** IPv6 has no metric 0: the kernel makes it 1024. */
-const metricOf = ({ family }: KernelRoute): number => (family === 6 ? 1024 : 0);
+const metricOf = ({ family }: RouteBytes): number => (family === 6 ? 1024 : 0);
 
-const routeOf = (route: KernelRoute, device: string): Route | null => {
-  const destination = parseCidr(route.destination);
-  const via = route.gateway === undefined ? null : parseAddress(route.gateway);
-  const source = route.source === undefined ? null : parseAddress(route.source);
-  if (destination === null) return null;
-  return {
-    destination,
-    ...(via === null ? {} : { via }),
-    device,
-    ...(source === null ? {} : { source }),
-    onlink: route.onlink,
-    table: route.table,
-  };
-};
+const routeOf = ({ address, prefix, gateway, source, onlink, table }: RouteBytes, device: string): Route => ({
+  destination: { address, prefix },
+  ...(gateway === undefined ? {} : { via: gateway }),
+  device,
+  ...(source === undefined ? {} : { source }),
+  onlink,
+  table,
+});
 
 const ruleOf = (rule: KernelRule): Rule | null => {
   if (rule.table !== KILO_TABLE || rule.action !== 'table' || rule.to === undefined) return null;

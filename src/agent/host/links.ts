@@ -1,12 +1,13 @@
 /**
- * A host's links and addresses, read at one moment.
+ * A host's links, addresses and routes, read at one moment.
  * Source: rtnetlink(7); Kilo's choice of the private link, of the MTU (default route's less 80) and of addresses.
  * @module
  */
 import { listAddresses, SCOPE_GLOBAL } from '../../linux/address.ts';
 import { type Link, listLinks } from '../../linux/link.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
-import { type Route as KernelRoute, listRoutes, TABLE_MAIN } from '../../linux/route.ts';
+import { TABLE_MAIN } from '../../linux/route.ts';
+import { listRouteBytes, type RouteBytes } from '../../linux/route-bytes.ts';
 import { type Address, type Cidr, parseCidr, sameAddress } from '../../noise/ip.ts';
 
 /** A tunnel's own headers: IPv6, UDP, WireGuard. */
@@ -23,12 +24,14 @@ export interface HostLinks {
   readonly byName: ReadonlyMap<string, Link>;
   readonly byIndex: ReadonlyMap<number, Link>;
   readonly addresses: readonly HostAddress[];
-  /** Of the main table, best first. */
-  readonly defaultRoutes: readonly KernelRoute[];
+  readonly routes: readonly RouteBytes[];
+  /** Those of the main table that lead everywhere, best first. */
+  readonly defaultRoutes: readonly RouteBytes[];
 }
 
 export const readLinks = (socket: NetlinkSocket): HostLinks => {
   const links = listLinks(socket);
+  const routes = listRouteBytes(socket);
   return {
     byName: new Map(links.map((link) => [link.name, link])),
     byIndex: new Map(links.map((link) => [link.index, link])),
@@ -36,9 +39,10 @@ export const readLinks = (socket: NetlinkSocket): HostLinks => {
       const cidr = parseCidr(address);
       return cidr === null ? [] : [{ link, cidr, isGlobal: scope === SCOPE_GLOBAL }];
     }),
-    defaultRoutes: listRoutes(socket, { table: TABLE_MAIN })
-      .filter(({ destination, type }) => /^(?:0\.0\.0\.0|::)\/0$/.test(destination) && type === 'unicast')
-      .toSorted((a, b) => a.family - b.family || (a.metric ?? 0) - (b.metric ?? 0)),
+    routes,
+    defaultRoutes: routes
+      .filter(({ prefix, type, table }) => prefix === 0 && type === 'unicast' && table === TABLE_MAIN)
+      .toSorted((a, b) => a.family - b.family || a.metric - b.metric),
   };
 };
 

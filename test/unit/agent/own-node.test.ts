@@ -82,6 +82,7 @@ describe('addresses of a host', () => {
     ]) as never,
     byIndex: new Map(),
     addresses: addresses.map(([link, text]) => ({ link, cidr: cidr(text), isGlobal: true })),
+    routes: [],
     defaultRoutes: standard === undefined ? [] : ([{ link: standard }] as never),
   });
   const find = (links: HostLinks, options: { ofHostname?: string[]; internal?: string[] } = {}) => {
