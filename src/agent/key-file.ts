@@ -58,10 +58,16 @@ const readKey = (path: string): Uint8Array | null => {
   }
 };
 
-const makeKey = (path: string): Uint8Array => {
+/** A secret. */
+export const newPrivateKey = (): Uint8Array => {
   const der = generateKeyPairSync('x25519').privateKey.export({ format: 'der', type: 'pkcs8' });
   const key = Uint8Array.from(der.subarray(-KEY_LENGTH));
   der.fill(0);
+  return key;
+};
+
+const makeKey = (path: string): Uint8Array => {
+  const key = newPrivateKey();
   // Whole or not at all: half a key would be another identity after a crash.
   const draft = `${path}.${process.pid}`;
   const fd = openSync(draft, 'w', 0o600);
@@ -76,7 +82,8 @@ const makeKey = (path: string): Uint8Array => {
   return key;
 };
 
-const publicKeyOf = (privateKey: Uint8Array): string => {
+/** Base64. */
+export const publicKeyOf = (privateKey: Uint8Array): string => {
   const der = Buffer.concat([PKCS8_HEAD, privateKey]);
   const secret = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   der.fill(0);

@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { agentCommand } from './agent.ts';
 import { withPersistentFlags } from './cluster-options.ts';
 import { cniCommand } from './cni.ts';
+import { connectCommand } from './connect.ts';
 import { deviceCommand } from './device.ts';
 import { explainCommand } from './explain.ts';
 import { graphCommand } from './graph.ts';
@@ -63,6 +64,7 @@ ${EXIT_STATUS}`,
     .addCommand(showconfCommand())
     .addCommand(statusCommand())
     .addCommand(explainCommand())
+    .addCommand(connectCommand())
     .addCommand(manifestsCommand())
     .addCommand(versionCommand('kilowire'));
 
@@ -86,4 +88,5 @@ ${EXIT_STATUS}`,
     .addCommand(showconfCommand())
     .addCommand(statusCommand())
     .addCommand(explainCommand())
+    .addCommand(connectCommand())
     .addCommand(versionCommand('kgctl'));
