@@ -12,12 +12,18 @@ const packages: Readonly<Record<string, string>> = {
   arm64: 'bun-linux-aarch64',
 };
 
-export async function buildCni(): Promise<void> {
+/**
+ * @param product where the executable goes
+ * @param runtime the Bun that it carries, of another machine than this: a path
+ */
+export async function buildCni(
+  product: string = join(root, 'dist/kilowire-cni'),
+  runtime?: string,
+): Promise<void> {
   const entry = join(root, 'src/cni/main.ts');
   const bun = join(root, `node_modules/@oven/${packages[process.arch] ?? process.arch}/bin/bun`);
   if (!existsSync(bun))
     throw new Error(`${bun} is missing; run npm ci without --omit=optional, it brings Bun's compiler.`);
-  const product = join(root, 'dist/kilowire-cni');
   // Two builds at once must not take each other's draft.
   const draft = `${product}.${process.pid}`;
   run(bun, [
@@ -30,6 +36,7 @@ export async function buildCni(): Promise<void> {
     // The directory a runtime stands in must not decide how its plugin behaves.
     '--no-compile-autoload-dotenv',
     '--no-compile-autoload-bunfig',
+    ...(runtime === undefined ? [] : [`--compile-executable-path=${runtime}`]),
     entry,
     '--outfile',
     draft,

@@ -1,0 +1,108 @@
+/**
+ * The OCI image, built without a container engine: a C library and iptables from Debian, Node, and our programs.
+ * @module
+ */
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { version } from '../../src/cli/version.ts';
+import { buildCni } from '../build-cni.ts';
+import { root } from '../tree.ts';
+import { ARCHITECTURES, type Architecture } from './architecture.ts';
+import { unpackDebian } from './debian-files.ts';
+import { npmPackage, releaseCache } from './npm-package.ts';
+import { type Layer, OciArchive } from './oci-archive.ts';
+
+export interface BuiltImage {
+  readonly file: string;
+  readonly name: string;
+  readonly bytes: number;
+  readonly sizes: readonly { readonly architecture: string; readonly compressed: number }[];
+}
+
+const write = (path: string, text: string): void => {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+};
+
+/** What dist/ needs of itself in a container: bundles and kernel, not the library. */
+const APPLICATION = [
+  'dist/kilowire.js',
+  'dist/kilowire-wg.js',
+  'dist/data-plane.js',
+  'dist/kernel.wasm',
+  'dist/chunks',
+  'bin',
+  'package.json',
+  'LICENSE',
+];
+
+const application = async (architecture: Architecture, into: string): Promise<void> => {
+  const home = join(into, 'kilowire');
+  for (const path of APPLICATION) cpSync(join(root, path), join(home, path), { recursive: true });
+  for (const name of ['koffi', `@koromix/koffi-linux-${architecture.node}`]) {
+    const from = npmPackage(name);
+    // koffi carries its C sources along.
+    const keep = (path: string): boolean =>
+      !/\/(?:vendor|doc|musl_\w+|.*\.(?:cc|hh|cpp|hpp|c|h|S|asm|inc))$/.test(path.slice(from.length));
+    cpSync(from, join(home, 'node_modules', name), { recursive: true, filter: keep });
+  }
+  const bun = join(npmPackage(`@oven/bun-${architecture.bun}`), 'bin/bun');
+  const foreign = architecture.node === process.arch ? undefined : bun;
+  await buildCni(join(home, 'dist/kilowire-cni'), foreign);
+};
+
+const node = ({ node: name }: Architecture, into: string): void => {
+  const from = npmPackage(`node-linux-${name}`);
+  mkdirSync(join(into, 'usr/bin'), { recursive: true });
+  cpSync(join(from, 'bin/node'), join(into, 'usr/bin/node'));
+  chmodSync(join(into, 'usr/bin/node'), 0o755);
+  cpSync(join(from, 'LICENSE'), join(into, 'usr/share/doc/node/LICENSE'));
+};
+
+const layersOf = async (architecture: Architecture, archive: OciArchive): Promise<readonly Layer[]> => {
+  mkdirSync(releaseCache(), { recursive: true });
+  const work = mkdtempSync(join(releaseCache(), 'image-'));
+  try {
+    const [base, runtime, ours] = ['base', 'node', 'kilowire'].map((name) => join(work, name)) as [
+      string,
+      string,
+      string,
+    ];
+    for (const folder of [base, runtime, ours]) mkdirSync(folder);
+    const packages = unpackDebian(architecture, base, write);
+    // Where a read-only root still needs a folder.
+    for (const name of ['proc', 'sys', 'dev', 'run', 'tmp', 'var/lib/kilo', 'etc'])
+      mkdirSync(join(base, name), { recursive: true });
+    write(join(base, 'etc/os-release'), 'ID=kilowire\nNAME="Kilowire"\nPRETTY_NAME="Kilowire image"\n');
+    write(join(base, 'usr/share/kilowire/debian-packages'), `${packages.join('\n')}\n`);
+    node(architecture, runtime);
+    await application(architecture, ours);
+    return [
+      archive.layer(base, 'files of Debian packages'),
+      archive.layer(runtime, 'Node'),
+      archive.layer(ours, 'kilowire'),
+    ];
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+};
+
+/** Writes kilowire-image-VERSION.tar into a folder. */
+export const buildImage = async (
+  folder: string,
+  architectures: readonly Architecture[] = ARCHITECTURES,
+): Promise<BuiltImage> => {
+  const name = `docker.io/library/kilowire:${version()}`;
+  mkdirSync(folder, { recursive: true });
+  const archive = new OciArchive(join(folder, 'image'));
+  const images: object[] = [];
+  const sizes: { architecture: string; compressed: number }[] = [];
+  for (const architecture of architectures) {
+    const layers = await layersOf(architecture, archive);
+    images.push(archive.image({ architecture, layers, version: version() }));
+    const compressed = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
+    sizes.push({ architecture: architecture.debian, compressed });
+  }
+  const file = join(folder, `kilowire-image-${version()}.tar`);
+  return { file, name, bytes: archive.finish(images, name, file), sizes };
+};
