@@ -21,6 +21,11 @@ export function clientSocket(accepted: Socket, onData: (chunk: Uint8Array) => vo
   const fd = handle === null ? -1 : libc.fcntl(handle.fd, F_DUPFD_CLOEXEC, 0);
   accepted.destroy();
   if (fd < 0) return undefined;
+  return clientOn(fd, onData);
+}
+
+/** The same for the descriptor of a connection, which is the socket's from now on. */
+export function clientOn(fd: number, onData: (chunk: Uint8Array) => void): Socket {
   const callback = (length: number, buffer: Uint8Array): boolean => {
     onData(buffer.subarray(0, length));
     return true;

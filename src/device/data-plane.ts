@@ -18,6 +18,7 @@ import {
 } from '../noise/action-queue.ts';
 import { MAX_PEERS } from '../noise/constants.ts';
 import { layOut, Transport } from '../noise/transport.ts';
+import { renewSessions } from '../noise/transport-state.ts';
 import { ENDPOINT_LENGTH, ENDPOINT_SIZE } from '../tun/endpoint.ts';
 import { Mailbox } from '../tun/mailbox.ts';
 import { Slab } from '../tun/slab.ts';
@@ -25,14 +26,15 @@ import { dropNames } from './drops.ts';
 import { Egress, TUN_GONE } from './egress.ts';
 import { HandshakeGate } from './handshake-gate.ts';
 import { Ingress } from './ingress.ts';
-import type { PlaneBoot, PlaneCommand, PlaneEvent, PlaneSnapshot } from './plane-protocol.ts';
+import type { PlaneBoot, PlaneCommand, PlaneEvent } from './plane-protocol.ts';
+import { type PlaneParts, readPlane, takeSnapshot, writePlane } from './plane-state.ts';
+import { PollSet } from './poll-set.ts';
 
 /** Staged packets of all peers together, in bytes. */
 const STAGED_SIZE = 4 << 20;
 /** Kernel, buffers and items; keypairs and endpoints come on top. Untouched pages cost nothing. */
 const BUFFERS_SIZE = 4 << 20;
 const POLL_FDS = 5;
-const POLLFD_SIZE = 8;
 const FAULT = libc.POLLERR | libc.POLLHUP | libc.POLLNVAL;
 const LONGEST_SLEEP = 0x7fff_ffff;
 
@@ -64,15 +66,17 @@ class DataPlane {
   readonly #drops = new Float64Array(dropNames.length);
   /** Where the packet buffers begin. */
   readonly #buffers: number;
-  readonly #poll: number;
+  readonly #poll: PollSet;
   readonly #scratch: number;
-  /** One more than the highest peer ever added. */
-  #peerLimit = 0;
   #running = true;
+  /** Only commands are listened to. */
+  #frozen: boolean;
+  #tellRunning = false;
 
   constructor(boot: PlaneBoot, port: MessagePort) {
     this.#boot = boot;
     this.#port = port;
+    this.#frozen = boot.frozen;
     const layout = layOut(MAX_PEERS, STAGED_SIZE);
     this.#slab = new Slab(BUFFERS_SIZE + layout.size);
     this.#kernel = loadKernel(this.#slab.memory, { crypto: boot.crypto, simd: boot.simd });
@@ -100,11 +104,10 @@ class DataPlane {
       boot.tunFd,
       boot.udpOffload,
     );
-    this.#poll = this.#slab.take(POLL_FDS * POLLFD_SIZE);
+    this.#poll = new PollSet(this.#slab, POLL_FDS);
     this.#scratch = this.#slab.take(8192);
-    for (let i = 0; i < POLL_FDS; i += 1) this.#watch(i, -1);
-    this.#watch(EVENT, boot.eventFd);
-    this.#watch(TUN, boot.tunFd);
+    this.#poll.watch(EVENT, boot.eventFd);
+    this.#poll.watch(TUN, boot.tunFd);
     this.#post({ kind: 'ready', backend: this.#kernel.backend, refused: this.#kernel.refused });
   }
 
@@ -112,37 +115,31 @@ class DataPlane {
     this.#port.postMessage(event);
   }
 
-  #watch(index: number, fd: number): void {
-    const { words } = this.#slab;
-    words[(this.#poll + index * POLLFD_SIZE) >> 2] = fd;
-    words[(this.#poll + index * POLLFD_SIZE + 4) >> 2] = libc.POLLIN;
-  }
-
-  /** What poll(2) found on a descriptor. */
-  #ready(index: number): number {
-    return this.#slab.view.getInt16(this.#poll + index * POLLFD_SIZE + 6, true);
-  }
-
   run(): void {
     const transport = this.#transport;
     const { address } = this.#slab;
     let now = this.#clock.now();
     while (this.#running) {
-      libc.poll(address + this.#poll, POLL_FDS, this.#sleepFor(now));
+      const wasFrozen = this.#frozen;
+      if (wasFrozen) this.#poll.waitForFirst();
+      else this.#poll.wait(this.#sleepFor(now));
       now = this.#clock.now();
       transport.wallOffset = Date.now() - now;
-      if (this.#ready(EVENT) !== 0) {
+      if (this.#poll.ready(EVENT) !== 0) {
         libc.read(this.#boot.eventFd, address + this.#scratch, 8);
         this.#fetchCommands(now);
       }
-      if (this.#ready(UDP4) !== 0) this.#ingress.drain(this.#egress.sender.fd4, now);
-      if (this.#ready(UDP6) !== 0) this.#ingress.drain(this.#egress.sender.fd6, now);
+      if (wasFrozen || this.#frozen) continue;
+      if (this.#poll.ready(UDP4) !== 0) this.#ingress.drain(this.#egress.sender.fd4, now);
+      if (this.#poll.ready(UDP6) !== 0) this.#ingress.drain(this.#egress.sender.fd6, now);
       this.#act(now);
-      const tun = this.#ready(TUN);
+      const tun = this.#poll.ready(TUN);
       if ((tun & FAULT) !== 0 || (tun !== 0 && this.#egress.drain(now) === TUN_GONE)) this.#tunGone();
-      if (this.#ready(WATCH) !== 0) this.#drainWatch();
+      if (this.#poll.ready(WATCH) !== 0) this.#drainWatch();
       if (transport.nextDeadline() <= now) transport.expire(now);
       this.#act(now);
+      if (this.#tellRunning) this.#post({ kind: 'running' });
+      this.#tellRunning = false;
     }
     // The keys went with the peers' sessions; what is left of packets and of the cipher's scratch goes here.
     this.#slab.bytes.fill(0, 0, this.#kernel.heapBase());
@@ -158,17 +155,17 @@ class DataPlane {
 
   /** The interface was deleted: nothing more will come from it. */
   #tunGone(): void {
-    this.#watch(TUN, -1);
+    this.#poll.watch(TUN, -1);
     this.#post({ kind: 'gone' });
   }
 
   /** The messages themselves are not read: the control thread asks the kernel for the state as it is by then. */
   #drainWatch(): void {
-    const fd = this.#slab.words[(this.#poll + WATCH * POLLFD_SIZE) >> 2] as number;
+    const fd = this.#poll.descriptor(WATCH);
     let length = 0;
     do length = libc.read(fd, this.#slab.address + this.#scratch, 8192);
     while (length > 0);
-    if (length < 0 && libc.errno() === libc.Errno.EBADF) this.#watch(WATCH, -1);
+    if (length < 0 && libc.errno() === libc.Errno.EBADF) this.#poll.watch(WATCH, -1);
     this.#post({ kind: 'link-changed' });
   }
 
@@ -206,6 +203,16 @@ class DataPlane {
     }
   }
 
+  /** What was asked of others before `frozen` is theirs to answer, or to hand on. */
+  #freeze(now: number): void {
+    this.#act(now);
+    this.#egress.flush(now);
+    this.#act(now);
+    this.#frozen = true;
+    const state = writePlane(this.#parts);
+    this.#port.postMessage({ kind: 'frozen', state } satisfies PlaneEvent, [state.buffer]);
+  }
+
   #endpoint(peer: number): Uint8Array {
     const at = this.#transport.endpointOffset(peer);
     return this.#slab.bytes.slice(at, at + ENDPOINT_SIZE);
@@ -226,8 +233,8 @@ class DataPlane {
         this.#egress.sender.fd4 = command.fd4;
         this.#egress.sender.fd6 = command.fd6;
         this.#egress.sender.maxSegments = command.segmentation ? MAX_SEGMENTS : 1;
-        this.#watch(UDP4, command.fd4);
-        this.#watch(UDP6, command.fd6);
+        this.#poll.watch(UDP4, command.fd4);
+        this.#poll.watch(UDP6, command.fd6);
         this.#post({ kind: 'sockets-taken' });
         break;
       case 'link':
@@ -236,11 +243,10 @@ class DataPlane {
         else transport.deviceDown();
         break;
       case 'watch':
-        this.#watch(WATCH, command.fd);
+        this.#poll.watch(WATCH, command.fd);
         break;
       case 'add-peer':
         transport.addPeer(command.peer);
-        this.#peerLimit = Math.max(this.#peerLimit, command.peer + 1);
         break;
       case 'remove-peer':
         this.#egress.flush(now);
@@ -306,7 +312,22 @@ class DataPlane {
         break;
       }
       case 'snapshot':
-        this.#post({ kind: 'snapshot', id: command.id, snapshot: this.#snapshot() });
+        this.#post({
+          kind: 'snapshot',
+          id: command.id,
+          snapshot: takeSnapshot(this.#parts, this.#slab.used),
+        });
+        break;
+      case 'freeze':
+        this.#freeze(now);
+        break;
+      case 'import':
+        this.#post({ kind: 'imported', indices: readPlane(this.#parts, command.state, command.peers) });
+        break;
+      case 'thaw':
+        this.#frozen = false;
+        this.#tellRunning = true;
+        if (command.renew) renewSessions(transport, now);
         break;
       case 'stop':
         transport.deviceDown();
@@ -315,22 +336,8 @@ class DataPlane {
     }
   }
 
-  #snapshot(): PlaneSnapshot {
-    const transport = this.#transport;
-    const peers: number[] = [];
-    for (let peer = 0; peer < this.#peerLimit; peer += 1) if (transport.hasPeer(peer)) peers.push(peer);
-    const numbers = new Float64Array(peers.length * 3);
-    const endpoints = new Uint8Array(peers.length * ENDPOINT_SIZE);
-    peers.forEach((peer, row) => {
-      numbers[row * 3] = transport.txBytes(peer);
-      numbers[row * 3 + 1] = transport.rxBytes(peer);
-      numbers[row * 3 + 2] = transport.lastHandshake(peer);
-      endpoints.set(this.#endpoint(peer), row * ENDPOINT_SIZE);
-    });
-    const drops = Object.fromEntries(dropNames.map((name, index) => [name, this.#drops[index] ?? 0]));
-    drops['staged-dropped'] = transport.staged.dropped;
-    const levels = { slabBytes: this.#slab.used, stagedBytes: transport.staged.usedBytes };
-    return { peers: Int32Array.from(peers), numbers, endpoints, drops, ...levels };
+  get #parts(): PlaneParts {
+    return { transport: this.#transport, memory: this.#slab.bytes, drops: this.#drops };
   }
 }
 

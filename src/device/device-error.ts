@@ -9,6 +9,7 @@ export type DeviceErrorCode =
   | 'ERR_DEVICE_SOCKET_IN_USE'
   | 'ERR_DEVICE_GONE'
   | 'ERR_DEVICE_CONFIGURATION'
+  | 'ERR_DEVICE_TAKEOVER'
   | 'ERR_DEVICE_WORKER';
 
 export class DeviceError extends Error {

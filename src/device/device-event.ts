@@ -74,6 +74,17 @@ export class HandshakeJournal {
     };
   }
 
+  /** For the process that comes after this one: begun, agreed, round trip; NaN: not known. */
+  save(peer: Peer): readonly [number, number, number] {
+    const { initiatedAt, agreedAt, roundTrip } = this.#of(peer);
+    return [initiatedAt, agreedAt, roundTrip ?? Number.NaN];
+  }
+
+  restore(peer: Peer, [initiatedAt, agreedAt, roundTrip]: readonly [number, number, number]): void {
+    const known = Number.isNaN(roundTrip) ? undefined : roundTrip;
+    this.#times.set(peer, { initiatedAt, agreedAt, roundTrip: known });
+  }
+
   /** Of the last handshake we began and the peer answered. */
   roundTrip(peer: Peer): number | undefined {
     return this.#times.get(peer)?.roundTrip;

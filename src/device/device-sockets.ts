@@ -44,11 +44,21 @@ export class DeviceSockets {
       if (tellWhyNot) this.#log.error(why);
       return false;
     }
+    this.adopt(sockets);
+    return true;
+  }
+
+  /** Goes on with sockets that are as they should be, port, mark and all. */
+  adopt(sockets: UdpSockets): void {
     this.port = sockets.port;
     this.#replace(sockets);
     const { fd4, fd6, segmentation } = sockets;
     this.#tell({ kind: 'sockets', fd4, fd6, segmentation });
-    return true;
+  }
+
+  /** The open ones, if any. */
+  get descriptors(): UdpSockets | undefined {
+    return this.#sockets;
   }
 
   close(): void {

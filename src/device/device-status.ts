@@ -3,6 +3,7 @@
  * @module
  */
 import type { PeerStatus } from '../noise/device-config.ts';
+import { type DropReason, dropReasons } from '../noise/handshake-outcome.ts';
 import type { Handshaker } from '../noise/handshaker.ts';
 import { ENDPOINT_SIZE } from '../tun/endpoint.ts';
 import type { HandshakeJournal } from './device-event.ts';
@@ -46,4 +47,16 @@ export function peerStatus(sources: StatusSources, snapshot: PlaneSnapshot): Pee
     });
   }
   return peers;
+}
+
+/** Both threads' drops by name. Some of a handshake's are found by either. */
+export function dropCounts(
+  plane: Readonly<Record<string, number>>,
+  handshakes: ReadonlyMap<DropReason, number>,
+): Record<string, number> {
+  const entries = dropReasons.map((reason) => {
+    const name = `handshake-${reason}`;
+    return [name, (plane[name] ?? 0) + (handshakes.get(reason) ?? 0)] as const;
+  });
+  return { ...plane, ...Object.fromEntries(entries) };
 }

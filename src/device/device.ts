@@ -7,28 +7,29 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { BootClock } from '../linux/clock.ts';
 import { MAX_PEERS } from '../noise/constants.ts';
 import type { DeviceStatus } from '../noise/device-config.ts';
-import { type ConsumeOutcome, type DropReason, dropReasons } from '../noise/handshake-outcome.ts';
+import type { ConsumeOutcome, DropReason } from '../noise/handshake-outcome.ts';
 import { Handshaker } from '../noise/handshaker.ts';
+import { forgetHandshakes } from '../noise/handshaker-state.ts';
 import { noblePrimitives } from '../noise/noble.ts';
 import type { Primitives } from '../noise/primitives.ts';
 import { RandomIndices } from '../noise/session-keys.ts';
+import { StateError, type StateWriter } from '../noise/state-bytes.ts';
 import type { SetSink } from '../noise/uapi-parser.ts';
-import { DEFAULT_MTU, type TunDevice } from '../tun/tun-device.ts';
+import type { TunDevice } from '../tun/tun-device.ts';
 import { DeviceConfiguration } from './device-configuration.ts';
 import { type DeviceEvent, type HandshakeEvent, HandshakeJournal } from './device-event.ts';
+import { DeviceLink } from './device-link.ts';
 import { DeviceSockets } from './device-sockets.ts';
-import { peerStatus } from './device-status.ts';
-import { type LinkState, LinkWatch } from './link-watch.ts';
+import { type DeviceParts, type Mail, readDevice, writeDevice } from './device-state.ts';
+import { dropCounts, peerStatus } from './device-status.ts';
 import { type Log, peerName } from './log.ts';
 import { nativePrimitives, secureRandomBytes } from './native-primitives.ts';
 import { PeerBook } from './peer-book.ts';
 import { MAILBOX_SLOTS, PlaneClient } from './plane-client.ts';
-import { endpointOf, type PlaneEvent } from './plane-protocol.ts';
+import { endpointOf, type PlaneCommand, type PlaneEvent } from './plane-protocol.ts';
 
 /** Handshake messages answered before the event loop gets its turn. */
 const MAIL_PER_TURN = 32;
-/** How often to look at the link where the kernel does not tell of changes, in ms. */
-const LOOK_INTERVAL = 1000;
 
 export interface DeviceOptions {
   readonly tun: TunDevice;
@@ -36,10 +37,19 @@ export interface DeviceOptions {
   /** `noble`: everything on @noble alone, slowly, to compare with. */
   readonly crypto: 'wasm' | 'noble';
   readonly simd: 128 | 256;
+  /** Do nothing until `adopt` and `thaw`. */
+  readonly frozen?: boolean;
   /** The interface was deleted, or the data plane failed: time to leave. */
   readonly onGone: (error?: Error) => void;
   /** Handshakes and moves of peers, for whoever runs the device from code. */
   readonly onEvent?: (event: DeviceEvent) => void;
+}
+
+export interface FrozenDevice {
+  /** Wipe it. */
+  readonly state: StateWriter;
+  /** -1: there is none. */
+  readonly sockets: { readonly fd4: number; readonly fd6: number };
 }
 
 export class Device {
@@ -49,22 +59,23 @@ export class Device {
   readonly #options: DeviceOptions;
   readonly #indices: RandomIndices;
   readonly #clock = new BootClock();
-  readonly #link: LinkWatch;
+  readonly #link: DeviceLink;
   readonly #sockets: DeviceSockets;
   readonly #handshakeDrops = new Map<DropReason, number>();
   readonly #journal = new HandshakeJournal();
-  #isUp = false;
-  /** The link is up, whether or not the sockets could be opened. */
-  #linkIsUp = false;
-  #mtu = DEFAULT_MTU;
-  #nextLook: NodeJS.Timeout | undefined;
+  readonly #primitives: Primitives;
+  #frozen: boolean;
+  /** While frozen: peers that want an initiation, and handshake messages nobody has read. */
+  readonly #owed: number[] = [];
+  readonly #kept: Mail[] = [];
   #answering = false;
   #closed = false;
 
   constructor(options: DeviceOptions) {
     this.#options = options;
-    const primitives: Primitives =
-      options.crypto === 'noble' ? noblePrimitives(secureRandomBytes) : nativePrimitives();
+    const primitives = options.crypto === 'noble' ? noblePrimitives(secureRandomBytes) : nativePrimitives();
+    this.#primitives = primitives;
+    this.#frozen = options.frozen === true;
     this.#indices = new RandomIndices(primitives.randomBytes);
     this.handshaker = new Handshaker(primitives, this.#indices, (keys) =>
       this.plane.send({ kind: 'identity', keys }),
@@ -72,14 +83,16 @@ export class Device {
     const { fd: tunFd, udpOffload } = options.tun;
     const tellRoaming = options.onEvent !== undefined;
     this.plane = new PlaneClient(
-      { tunFd, udpOffload, crypto: options.crypto, simd: options.simd, tellRoaming },
+      { tunFd, udpOffload, crypto: options.crypto, simd: options.simd, tellRoaming, frozen: this.#frozen },
       (event) => this.#onEvent(event),
       (error) => options.onGone(error),
     );
-    this.#sockets = new DeviceSockets(options.log, (command) => this.plane.send(command));
-    this.#link = new LinkWatch(options.tun);
-    this.plane.send({ kind: 'watch', fd: this.#link.descriptor });
-    this.#linkChanged();
+    const tell = (command: PlaneCommand): void => this.plane.send(command);
+    const { tun, log } = options;
+    this.#sockets = new DeviceSockets(log, tell);
+    const { book, handshaker } = this;
+    this.#link = new DeviceLink({ tun, sockets: this.#sockets, book, handshaker, log, tell });
+    if (!this.#frozen) this.#link.follow();
   }
 
   get log(): Log {
@@ -100,9 +113,9 @@ export class Device {
     const sockets = this.#sockets;
     const before = sockets.port;
     sockets.port = port;
-    if (this.#linkIsUp && !this.#isUp) {
-      this.#up();
-      if (!this.#isUp) return false;
+    if (this.#link.linkIsUp && !this.#link.isUp) {
+      this.#link.up();
+      if (!this.#link.isUp) return false;
     } else if (sockets.areOpen && (port === 0 || port !== before) && !sockets.open()) {
       sockets.port = before;
       return false;
@@ -114,54 +127,68 @@ export class Device {
   /** False: the kernel does not let us mark; then everything stays as it was. */
   setMark(mark: number): boolean {
     if (!this.#sockets.setMark(mark)) return false;
-    if (this.#linkIsUp && !this.#isUp) this.#up();
+    if (this.#link.linkIsUp && !this.#link.isUp) this.#link.up();
     this.plane.send({ kind: 'clear-sources' });
-    return this.#isUp || !this.#linkIsUp;
+    return this.#link.isUp || !this.#link.linkIsUp;
   }
 
-  /* ---- The link ---- */
+  /* ---- Take-over ---- */
 
-  #linkChanged(): void {
-    clearTimeout(this.#nextLook);
-    if (this.#closed) return;
-    const state = this.#link.state();
-    if (state !== undefined) this.#follow(state);
-    // Deleted: the data plane will say so. Else there were no descriptors left, or the port is still another's.
-    const isSettled = state !== undefined && this.#isUp === this.#linkIsUp && !this.#link.isDeaf;
-    if (!isSettled) this.#nextLook = setTimeout(() => this.#linkChanged(), LOOK_INTERVAL);
+  /** Stands still until `thaw`: all there is, for the process that takes over, and the UDP sockets. See takeover.ts. */
+  async freeze(): Promise<FrozenDevice> {
+    this.#frozen = true;
+    this.#link.pause();
+    const frozen = this.plane.answer('frozen');
+    this.plane.send({ kind: 'freeze' });
+    const { state } = await frozen;
+    const { mailbox } = this.plane;
+    for (let mail = mailbox.take(); mail !== undefined; mail = mailbox.take()) this.#kept.push(mail);
+    const { port, mark, descriptors } = this.#sockets;
+    const { isUp, linkIsUp, mtu } = this.#link;
+    const sockets = descriptors ?? { fd4: -1, fd6: -1, segmentation: false };
+    const facts = { port, mark, ...sockets, isUp, linkIsUp, mtu, owed: this.#owed, mail: this.#kept };
+    return { state: writeDevice(this.#parts, facts, state), sockets };
   }
 
-  #follow({ up, mtu }: LinkState): void {
-    const changed = mtu !== this.#mtu;
-    if (changed) this.log.verbose(`MTU updated: ${mtu}`);
-    this.#mtu = mtu;
-    const isNew = up !== this.#linkIsUp;
-    this.#linkIsUp = up;
-    if (up && !this.#isUp) this.#up(isNew);
-    else if (!up && this.#isUp) this.#down();
-    else if (changed && this.#isUp) this.plane.send({ kind: 'link', up, mtu });
+  /** Becomes what another process was. `socketOf` gives the descriptors its sockets have here. Throws StateError. */
+  async adopt(state: Uint8Array, socketOf: (family: 4 | 6) => number): Promise<void> {
+    const { facts, peers, plane } = readDevice(this.#parts, state, ({ id }, prefixes) => {
+      this.plane.send({ kind: 'add-peer', peer: id });
+      this.plane.send({ kind: 'allow', peer: id, prefixes });
+    });
+    this.#kept.push(...facts.mail);
+    this.#owed.push(...facts.owed);
+    const { port, segmentation, isUp, linkIsUp, mtu } = facts;
+    this.#sockets.port = port;
+    this.#sockets.mark = facts.mark;
+    Object.assign(this.#link, { isUp, linkIsUp, mtu });
+    const fd4 = facts.fd4 < 0 ? -1 : socketOf(4);
+    const fd6 = facts.fd6 < 0 ? -1 : socketOf(6);
+    if (fd4 >= 0 || fd6 >= 0) this.#sockets.adopt({ fd4, fd6, port, segmentation });
+    const imported = this.plane.answer('imported');
+    this.plane.send({ kind: 'import', state: plane, peers });
+    if (isUp) this.plane.send({ kind: 'link', up: true, mtu });
+    const { indices } = await imported;
+    if (indices === undefined) throw new StateError('the data plane refused it');
+    for (const index of indices) this.#indices.adopt(index);
   }
 
-  #up(tellWhyNot = true): void {
-    if (!this.#sockets.open(tellWhyNot)) {
-      if (tellWhyNot) this.log.error('Unable to bring the interface up; it is tried again every second');
-      return;
-    }
-    this.#isUp = true;
-    for (const peer of this.book.all()) this.handshaker.resetSpacing(peer.id);
-    this.plane.send({ kind: 'link', up: true, mtu: this.#mtu });
-    this.log.verbose('Interface state was Down, requested Up, now Up');
+  /** Goes on, or begins. `renew`: another process may have used our sessions, and is dead. */
+  async thaw(renew: boolean): Promise<void> {
+    if (renew) forgetHandshakes(this.handshaker, Date.now());
+    const running = this.plane.answer('running');
+    this.plane.send({ kind: 'thaw', renew });
+    this.#frozen = false;
+    for (const id of this.#owed.splice(0)) this.#initiate(id);
+    void this.#answerMail();
+    this.#link.follow();
+    await running;
   }
 
-  #down(): void {
-    this.#isUp = false;
-    this.plane.send({ kind: 'link', up: false, mtu: this.#mtu });
-    this.#sockets.close();
-    for (const peer of this.book.all()) {
-      this.handshaker.clearHandshake(peer.id);
-      this.handshaker.resetSpacing(peer.id);
-    }
-    this.log.verbose('Interface state was Up, requested Down, now Down');
+  get #parts(): DeviceParts {
+    const { book, handshaker } = this;
+    const [indices, primitives, journal] = [this.#indices, this.#primitives, this.#journal];
+    return { book, handshaker, indices, primitives, journal, drops: this.#handshakeDrops };
   }
 
   /* ---- The data plane ---- */
@@ -178,7 +205,8 @@ export class Device {
         void this.#answerMail();
         break;
       case 'initiate':
-        this.#initiate(event.peer);
+        if (this.#frozen) this.#owed.push(event.peer);
+        else this.#initiate(event.peer);
         break;
       case 'roamed':
         this.#tellRoamed(event.peer, event.record);
@@ -190,7 +218,7 @@ export class Device {
         this.#indices.release(event.index);
         break;
       case 'link-changed':
-        this.#linkChanged();
+        this.#link.changed();
         break;
       case 'sockets-taken':
         this.#sockets.confirmed();
@@ -219,7 +247,7 @@ export class Device {
     if (this.#answering) return;
     this.#answering = true;
     for (let answered = 1; ; answered += 1) {
-      const mail = this.plane.mailbox.take();
+      const mail = this.#frozen ? undefined : (this.#kept.shift() ?? this.plane.mailbox.take());
       if (mail === undefined || this.#closed) break;
       this.#carryOut(this.handshaker.consumeChecked(mail.message, this.#clock.now()), mail.endpoint);
       if (answered % MAIL_PER_TURN === 0) await nextTurn();
@@ -286,13 +314,7 @@ export class Device {
 
   /** How many packets and handshake messages were dropped, by reason: docs/drops.md. */
   async drops(): Promise<Record<string, number>> {
-    const { drops } = await this.plane.snapshot();
-    // Some of them are found by either thread.
-    const handshakes = dropReasons.map((reason) => {
-      const name = `handshake-${reason}`;
-      return [name, (drops[name] ?? 0) + (this.#handshakeDrops.get(reason) ?? 0)] as const;
-    });
-    return { ...drops, ...Object.fromEntries(handshakes) };
+    return dropCounts((await this.plane.snapshot()).drops, this.#handshakeDrops);
   }
 
   /** Counters and levels that `get` has no lines for, by the name they have on the control socket. */
@@ -303,7 +325,7 @@ export class Device {
     );
     return {
       ...Object.fromEntries(drops),
-      mtu: this.#mtu,
+      mtu: this.#link.mtu,
       handshakes_waiting: this.plane.mailbox.length,
       handshakes_room: MAILBOX_SLOTS,
       staged_bytes: stagedBytes,
@@ -315,7 +337,7 @@ export class Device {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#nextLook);
+    this.#link.pause();
     await this.plane.stop();
     for (const peer of [...this.book.all()]) this.handshaker.removePeer(peer.id);
     this.handshaker.setPrivateKey(new Uint8Array(32));

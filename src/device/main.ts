@@ -1,26 +1,35 @@
 /**
- * The program `kilowire-wg [-f|--foreground] INTERFACE-NAME`: a drop-in for wireguard-go. It makes the interface and
- * the control socket, goes into the background, and then serves until the interface or the socket is removed.
+ * The program `kilowire-wg [-f|--foreground] [--takeover] INTERFACE-NAME`: a drop-in for wireguard-go. It makes the
+ * interface and the control socket, or takes them over from the process that has them (takeover.ts), goes into the
+ * background, and then serves until the interface or the socket is removed.
  * @module
  */
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, readFileSync, writeSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import * as libc from '../linux/libc.ts';
 import { adoptTun, openTun, type TunDevice } from '../tun/tun-device.ts';
+import { DeviceError } from './device-error.ts';
 import { Log, type LogLevel, logLevel } from './log.ts';
-import { listenUapi, SocketFile, uapiDirectory, uapiPath } from './uapi-socket.ts';
+import { listenUapi, uapiDirectory, uapiPath } from './uapi-socket.ts';
 
 const TUN_FD = 'WG_TUN_FD';
 const UAPI_FD = 'WG_UAPI_FD';
 const FOREGROUND = 'WG_PROCESS_FOREGROUND';
+/** Ours: where the process in the background tells the one that waits how its take-over went. */
+const REPORT_FD = 'KILOWIRE_REPORT_FD';
+const RUNNING = 'running';
 
 export interface DeviceOptions {
   readonly interfaceName: string;
   readonly foreground: boolean;
+  /** Go on where the process that runs it stops. */
+  readonly takeover?: boolean;
 }
 
-const usage = 'Usage: kilowire-wg [-f/--foreground] INTERFACE-NAME\n       kilowire-wg --version\n';
+const usage =
+  'Usage: kilowire-wg [-f/--foreground] [--takeover] INTERFACE-NAME\n       kilowire-wg --version\n';
 
 export function version(): string {
   for (const path of ['../package.json', '../../package.json']) {
@@ -58,17 +67,67 @@ function daemonize(tun: TunDevice, uapi: number, level: LogLevel): void {
   child.unref();
 }
 
+/** Starts ourselves again, detached, and leaves when that process runs the interface. */
+async function takeOverInBackground(level: LogLevel): Promise<void> {
+  const output = process.env.LOG_LEVEL !== undefined && level !== 'silent' ? 'inherit' : 'ignore';
+  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    detached: true,
+    stdio: ['ignore', output, output, 'pipe'],
+    env: { ...process.env, [REPORT_FD]: '3', [FOREGROUND]: '1' },
+  });
+  const report = child.stdio[3] as Readable;
+  let text = '';
+  report.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', reject);
+    report.once('close', () => resolve());
+  });
+  child.unref();
+  if (text !== RUNNING) {
+    throw new DeviceError('ERR_DEVICE_TAKEOVER', text || 'The background process ended without a word.');
+  }
+}
+
+async function runTakeover({ interfaceName, foreground }: DeviceOptions, level: LogLevel): Promise<void> {
+  if (!foreground && process.env[FOREGROUND] !== '1') return takeOverInBackground(level);
+  const reportFd = inheritedDescriptor(REPORT_FD);
+  const report = (text: string): void => {
+    if (reportFd === undefined) return;
+    writeSync(reportFd, text);
+    closeSync(reportFd);
+  };
+  const { takeOverDevice } = await import('./serve.ts');
+  let isRunning = false;
+  try {
+    await takeOverDevice({
+      interfaceName,
+      directory: uapiDirectory(process.env),
+      level,
+      onRunning: () => {
+        isRunning = true;
+        report(RUNNING);
+      },
+    });
+  } catch (error) {
+    if (!isRunning) report(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
+
 /** Runs one interface. Resolves when the program has nothing more to do in this process. */
 export async function runDevice(options: DeviceOptions): Promise<void> {
   const level = logLevel(process.env.LOG_LEVEL);
+  if (options.takeover === true) return runTakeover(options, level);
   const foreground = options.foreground || process.env[FOREGROUND] === '1';
   const tunFd = inheritedDescriptor(TUN_FD);
   const uapiFd = inheritedDescriptor(UAPI_FD);
   const tun = tunFd === undefined ? openTun(options.interfaceName) : adoptTun(tunFd);
-  const path = uapiPath(uapiDirectory(process.env), tun.name);
+  const directory = uapiDirectory(process.env);
   let listener: number;
   try {
-    listener = uapiFd ?? (await listenUapi(path));
+    listener = uapiFd ?? (await listenUapi(uapiPath(directory, tun.name)));
   } catch (error) {
     libc.close(tun.fd);
     throw error;
@@ -78,18 +137,18 @@ export async function runDevice(options: DeviceOptions): Promise<void> {
     return;
   }
   const { serveDevice } = await import('./serve.ts');
-  await serveDevice({ tun, listener, socketFile: new SocketFile(path), log: new Log(tun.name, level) });
+  await serveDevice({ tun, listener, directory, log: new Log(tun.name, level) });
 }
 
 function parseArguments(args: readonly string[]): DeviceOptions | 'version' | 'usage' {
   if (args.length === 1 && args[0] === '--version') return 'version';
-  const [first, second, ...rest] = args;
-  if (rest.length > 0 || first === undefined) return 'usage';
-  if (first === '-f' || first === '--foreground') {
-    return second === undefined ? 'usage' : { interfaceName: second, foreground: true };
-  }
-  if (second !== undefined || first.startsWith('-')) return 'usage';
-  return { interfaceName: first, foreground: false };
+  const names = args.filter((word) => !word.startsWith('-'));
+  const flags = args.filter((word) => word.startsWith('-'));
+  const [interfaceName, ...rest] = names;
+  const isKnown = (flag: string): boolean => ['-f', '--foreground', '--takeover'].includes(flag);
+  if (interfaceName === undefined || rest.length > 0 || !flags.every(isKnown)) return 'usage';
+  const takeover = flags.includes('--takeover');
+  return { interfaceName, foreground: flags.some((flag) => flag !== '--takeover'), takeover };
 }
 
 /** The command line of kilowire-wg; sets the exit code. */

@@ -22,7 +22,12 @@ export interface PlaneOptions {
   readonly crypto: 'wasm' | 'noble';
   readonly simd: 128 | 256;
   readonly tellRoaming: boolean;
+  readonly frozen: boolean;
 }
+
+/** Events that answer a command of their own, of which only one is under way at a time. */
+type Answer = 'ready' | 'frozen' | 'imported' | 'running';
+type AnswerEvent<K extends Answer> = Extract<PlaneEvent, { kind: K }>;
 
 function workerFile(): URL {
   const isSource = import.meta.url.endsWith('.ts');
@@ -37,6 +42,7 @@ function workerFile(): URL {
 
 /** Session keys are handed over and not copied: a copy would stay behind in what messages are written to. */
 function keyBuffers(command: PlaneCommand): ArrayBuffer[] {
+  if (command.kind === 'import') return [command.state.buffer as ArrayBuffer];
   if (command.kind !== 'response' && command.kind !== 'established') return [];
   const { sendKey, receiveKey } = command.session;
   return [...new Set([sendKey, receiveKey].map(({ buffer }) => buffer as ArrayBuffer))];
@@ -49,6 +55,7 @@ export class PlaneClient {
   readonly #one = new BigUint64Array([1n]);
   readonly #oneAddress = libc.addressOf(new Uint8Array(this.#one.buffer));
   readonly #snapshots = new Map<number, (snapshot: PlaneSnapshot) => void>();
+  readonly #waiting = new Map<string, (event: PlaneEvent) => void>();
   #batch: PlaneCommand[] = [];
   #flushing = false;
   #nextSnapshot = 0;
@@ -68,7 +75,12 @@ export class PlaneClient {
       if (event.kind === 'snapshot') {
         this.#snapshots.get(event.id)?.(event.snapshot);
         this.#snapshots.delete(event.id);
-      } else onEvent(event);
+        return;
+      }
+      onEvent(event);
+      // After all that was said before it has been dealt with.
+      this.#waiting.get(event.kind)?.(event);
+      this.#waiting.delete(event.kind);
     });
     this.#worker.on('error', onFailure);
     this.#worker.on('exit', (code) => {
@@ -102,6 +114,13 @@ export class PlaneClient {
     return new Promise((resolve) => {
       this.#snapshots.set(id, resolve);
       this.send({ kind: 'snapshot', id });
+    });
+  }
+
+  /** The next event of that kind. */
+  answer<K extends Answer>(kind: K): Promise<AnswerEvent<K>> {
+    return new Promise((resolve) => {
+      this.#waiting.set(kind, (event) => resolve(event as AnswerEvent<K>));
     });
   }
 

@@ -6,6 +6,7 @@
  * that arrive travel the other way through a Mailbox, which a flood cannot grow.
  * @module
  */
+
 import type { MacKeys } from '../noise/cookie.ts';
 import type { Endpoint } from '../noise/ip.ts';
 import type { SessionKeys } from '../noise/session-keys.ts';
@@ -22,6 +23,8 @@ export interface PlaneBoot {
   readonly udpOffload: boolean;
   /** Somebody wants to hear of every move of a peer. */
   readonly tellRoaming: boolean;
+  /** Begin frozen: touch nothing until `thaw` (takeover.ts). */
+  readonly frozen: boolean;
 }
 
 export type PlaneCommand =
@@ -56,6 +59,12 @@ export type PlaneCommand =
   /** The private key has changed: what handshake messages are checked with; undefined: there is none. */
   | { readonly kind: 'identity'; readonly keys: MacKeys | undefined }
   | { readonly kind: 'snapshot'; readonly id: number }
+  /** Finish what is under way, read nothing more, and give away all there is: takeover.ts. */
+  | { readonly kind: 'freeze' }
+  /** Be what another data plane was. `peers`: its number and ours, in pairs. The state is handed over, and wiped. */
+  | { readonly kind: 'import'; readonly state: Uint8Array; readonly peers: Int32Array }
+  /** Go on. `renew`: another process may have used our sessions. */
+  | { readonly kind: 'thaw'; readonly renew: boolean }
   | { readonly kind: 'stop' };
 
 /** One row per peer asked for, in the order of `peers`. */
@@ -86,6 +95,12 @@ export type PlaneEvent =
   /** A command batch with a `sockets` command was carried out: what was open before may be closed. */
   | { readonly kind: 'sockets-taken' }
   | { readonly kind: 'snapshot'; readonly id: number; readonly snapshot: PlaneSnapshot }
+  /** The answer to `freeze`; the state is whoever's gets it, to be wiped. */
+  | { readonly kind: 'frozen'; readonly state: Uint8Array<ArrayBuffer> }
+  /** The answer to `import`: the local indices of the sessions; undefined: the state was no good. */
+  | { readonly kind: 'imported'; readonly indices: readonly number[] | undefined }
+  /** The answer to `thaw`, after a first turn of the loop. */
+  | { readonly kind: 'running' }
   /** The interface was deleted. */
   | { readonly kind: 'gone' }
   | { readonly kind: 'stopped' }

@@ -1,54 +1,156 @@
 /**
- * Runs one interface in this process until it is deleted, its socket file is removed, or the process is told to end.
+ * Runs one interface in this process until it is deleted, its socket file is removed, the process is told to end, or
+ * another process takes over.
  * @module
  */
 import * as libc from '../linux/libc.ts';
 import type { TunDevice } from '../tun/tun-device.ts';
 import { Device } from './device.ts';
-import type { Log } from './log.ts';
+import { Log, type LogLevel } from './log.ts';
+import { takeoverPath } from './takeover.ts';
+import { listenForTakeover, TakeoverGiver } from './takeover-giver.ts';
+import { takeOver } from './takeover-taker.ts';
 import { UapiServer } from './uapi-server.ts';
-import type { SocketFile } from './uapi-socket.ts';
+import { isListening, SocketFile, uapiPath } from './uapi-socket.ts';
 
 export interface ServeOptions {
   readonly tun: TunDevice;
   /** A listening unix socket. */
   readonly listener: number;
-  readonly socketFile: SocketFile;
+  /** Where the control socket is. */
+  readonly directory: string;
   readonly log: Log;
 }
 
-/** Resolves when the interface has been closed and its socket file removed. */
-export async function serveDevice({ tun, listener, socketFile, log }: ServeOptions): Promise<void> {
-  const { promise: over, resolve: end } = Promise.withResolvers<void>();
-  const device = new Device({
+/** What ends the interface's life in this process. */
+class Life {
+  readonly over: Promise<void>;
+  readonly #end: () => void;
+  wasTaken = false;
+
+  constructor() {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.over = promise;
+    this.#end = resolve;
+  }
+
+  end(): void {
+    this.#end();
+  }
+
+  taken(): void {
+    this.wasTaken = true;
+    this.#end();
+  }
+}
+
+function makeDevice(tun: TunDevice, log: Log, life: Life, frozen: boolean): Device {
+  return new Device({
     tun,
     log,
     crypto: process.env.KILOWIRE_CRYPTO === 'noble' ? 'noble' : 'wasm',
     simd: process.env.KILOWIRE_SIMD === '128' ? 128 : 256,
+    frozen,
     onGone: (error) => {
       if (error !== undefined) {
         log.error(error.message);
         process.exitCode = 1;
       }
-      end();
+      life.end();
     },
   });
-  const server = new UapiServer(device, listener, (error) => {
-    log.error(`UAPI: ${error.message}`);
-    end();
-  });
-  const stopWatching = socketFile.onGone(() => {
-    log.verbose('UAPI: the socket file is gone');
-    end();
-  });
-  process.once('SIGTERM', () => end());
-  process.once('SIGINT', () => end());
+}
+
+/** Resolves when the interface has been closed and its socket file removed, or another process has it. */
+export async function serveDevice({ tun, listener, directory, log }: ServeOptions): Promise<void> {
+  const life = new Life();
+  const device = makeDevice(tun, log, life, false);
+  const server = serveUapi(device, listener, log, life);
+  let takeoverListener: number | undefined;
+  try {
+    takeoverListener = listenForTakeover(takeoverPath(directory, tun.name));
+  } catch (error) {
+    log.error(`A take-over will not be possible: ${error instanceof Error ? error.message : String(error)}`);
+  }
   log.verbose('Device started');
-  await over;
+  await live({ tun, device, server, takeoverListener, directory, name: tun.name, log, life });
+}
+
+export interface TakeOverOptions {
+  readonly interfaceName: string;
+  readonly directory: string;
+  readonly level: LogLevel;
+  /** It runs here now, and the other process has let go. */
+  readonly onRunning: () => void;
+}
+
+/** Takes the interface over from the process that runs it, then as `serveDevice`. */
+export async function takeOverDevice(options: TakeOverOptions): Promise<void> {
+  const { interfaceName, directory, level, onRunning } = options;
+  const life = new Life();
+  const log = new Log(interfaceName, level);
+  const taken = await takeOver({
+    interfaceName,
+    path: takeoverPath(directory, interfaceName),
+    isServed: () => isListening(uapiPath(directory, interfaceName)),
+    over: life.over,
+    makeDevice: (tun) => makeDevice(tun, log, life, true),
+  });
+  const { tun, device, listener, takeoverListener, connections, formerPid } = taken;
+  const server = serveUapi(device, listener, log, life, connections);
+  await taken.confirm();
+  log.verbose(`Device taken over from process ${formerPid}`);
+  onRunning();
+  await live({ tun, device, server, takeoverListener, directory, name: interfaceName, log, life });
+}
+
+function serveUapi(
+  device: Device,
+  listener: number,
+  log: Log,
+  life: Life,
+  connections: readonly number[] = [],
+): UapiServer {
+  const onFailure = (error: Error): void => {
+    log.error(`UAPI: ${error.message}`);
+    life.end();
+  };
+  return new UapiServer(device, listener, onFailure, connections);
+}
+
+interface Living {
+  readonly tun: TunDevice;
+  readonly device: Device;
+  readonly server: UapiServer;
+  readonly takeoverListener: number | undefined;
+  readonly directory: string;
+  /** Under which its sockets are. */
+  readonly name: string;
+  readonly log: Log;
+  readonly life: Life;
+}
+
+async function live({ tun, device, server, takeoverListener, ...names }: Living): Promise<void> {
+  const { directory, name, log, life } = names;
+  const giver =
+    takeoverListener === undefined
+      ? undefined
+      : new TakeoverGiver({ device, server, tun, log, onTaken: () => life.taken() }, takeoverListener);
+  const files = [new SocketFile(uapiPath(directory, name)), new SocketFile(takeoverPath(directory, name))];
+  const stopWatching = files[0]?.onGone(() => {
+    log.verbose('UAPI: the socket file is gone');
+    life.end();
+  });
+  process.once('SIGTERM', () => life.end());
+  process.once('SIGINT', () => life.end());
+  await life.over;
+  // One that is under way ends soon, and decides whose the files are.
+  await giver?.settled;
   log.verbose('Device closing');
-  stopWatching();
+  stopWatching?.();
+  giver?.close();
   server.close();
-  socketFile.remove();
+  if (!life.wasTaken) for (const file of files) file.remove();
   await device.close();
   libc.close(tun.fd);
   log.verbose('Device closed');

@@ -63,6 +63,8 @@ export const Message = {
   bye: 8,
   /** No: a sentence for people follows. */
   refused: 9,
+  /** Connections to the control socket, before the state. */
+  clients: 10,
 } as const;
 
 /** `hello` and `offer` begin with these after their first byte, so that nothing else is taken for one. */

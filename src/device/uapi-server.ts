@@ -5,38 +5,105 @@
  */
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import * as libc from '../linux/libc.ts';
 import { UapiConversation } from '../noise/uapi-conversation.ts';
 import { formatGet } from '../noise/uapi-text.ts';
-import { clientSocket } from './client-socket.ts';
+import { clientOn, clientSocket } from './client-socket.ts';
 import type { Device } from './device.ts';
 
 /** Connections at once; `wg` and supervisors use one or two. */
 const MAX_CLIENTS = 1024;
 /** Answers that may wait for a client: then nothing more is read from it until it has read some. */
 const MAX_WAITING = 16;
+/** How often to look whether the clients are done, in ms. */
+const LOOK_INTERVAL = 2;
+/** fcntl(2). */
+const F_DUPFD_CLOEXEC = 1030;
+
+interface Client {
+  readonly socket: Socket;
+  readonly descriptor: number;
+  /** Nothing has been asked that is not answered. */
+  readonly isIdle: () => boolean;
+}
 
 export class UapiServer {
-  readonly #server: Server;
   readonly #device: Device;
-  readonly #clients = new Set<Socket>();
+  readonly #onFailure: (error: Error) => void;
+  readonly #clients = new Set<Client>();
+  /** Ours beside the one the server listens on: closing that one must not be the end. */
+  readonly #listener: number;
+  #server: Server;
+  #isPaused = false;
 
-  /** `listener` is a listening unix socket; it is ours from now on. */
-  constructor(device: Device, listener: number, onFailure: (error: Error) => void) {
+  /** `listener` is a listening unix socket; it is ours from now on, as are `connections`. */
+  constructor(
+    device: Device,
+    listener: number,
+    onFailure: (error: Error) => void,
+    connections: readonly number[] = [],
+  ) {
     this.#device = device;
-    this.#server = createServer({ pauseOnConnect: true }, (accepted) => this.#serve(accepted));
-    this.#server.on('error', onFailure);
-    this.#server.listen({ fd: listener });
+    this.#onFailure = onFailure;
+    this.#listener = listener;
+    this.#server = this.#listen();
+    for (const fd of connections) this.#serve((onData) => clientOn(fd, onData));
   }
 
-  #serve(accepted: Socket): void {
-    const isFull = this.#clients.size >= MAX_CLIENTS;
-    const client = isFull ? undefined : clientSocket(accepted, (chunk) => take(chunk));
-    if (client === undefined) {
-      accepted.destroy();
-      return;
+  #listen(): Server {
+    const server = createServer({ pauseOnConnect: true }, (accepted) => {
+      if (this.#clients.size >= MAX_CLIENTS) accepted.destroy();
+      else this.#serve((onData) => clientSocket(accepted, onData));
+    });
+    server.on('error', this.#onFailure);
+    server.listen({ fd: libc.fcntl(this.#listener, F_DUPFD_CLOEXEC, 0) });
+    return server;
+  }
+
+  get listener(): number {
+    return this.#listener;
+  }
+
+  /**
+   * Takes no more connections, which wait to be accepted by whoever does that next, and no more questions. What has
+   * been asked is answered, for up to `patience` ms. Resolves with the descriptors of the connections at rest.
+   */
+  async pause(patience: number): Promise<number[]> {
+    this.#isPaused = true;
+    this.#server.close();
+    const resting = new Set<Client>();
+    const deadline = performance.now() + patience;
+    for (;;) {
+      for (const client of this.#clients) {
+        if (resting.has(client) || !client.isIdle()) continue;
+        client.socket.pause();
+        resting.add(client);
+      }
+      const isQuiet = [...this.#clients].every((client) => resting.has(client));
+      if (isQuiet || performance.now() > deadline) break;
+      await sleep(LOOK_INTERVAL);
     }
-    this.#clients.add(client);
-    client.on('close', () => this.#clients.delete(client));
+    for (const { socket } of this.#clients) socket.pause();
+    return [...resting].filter((client) => this.#clients.has(client)).map(({ descriptor }) => descriptor);
+  }
+
+  /** As if nothing had been. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#server = this.#listen();
+    for (const { socket } of this.#clients) socket.resume();
+  }
+
+  #serve(open: (onData: (chunk: Uint8Array) => void) => Socket | undefined): void {
+    const client = open((chunk) => take(chunk));
+    if (client === undefined) return;
+    const isIdle = (): boolean =>
+      waiting === 0 && conversation.isIdle && client.writableLength === 0 && !client.readableEnded;
+    const { _handle: handle } = client as unknown as { readonly _handle: { readonly fd: number } };
+    const entry = { socket: client, descriptor: handle.fd, isIdle };
+    this.#clients.add(entry);
+    client.on('close', () => this.#clients.delete(entry));
     // A client that goes away in the middle is its own affair.
     client.on('error', () => client.destroy());
     // Answers leave in the order of the questions, though `get` takes a moment.
@@ -56,7 +123,7 @@ export class UapiServer {
         })
         .finally(() => {
           waiting -= 1;
-          if (waiting < MAX_WAITING) client.resume();
+          if (waiting < MAX_WAITING && !this.#isPaused) client.resume();
         });
     };
     const conversation = new UapiConversation({
@@ -83,7 +150,8 @@ export class UapiServer {
 
   close(): void {
     this.#server.close();
-    for (const client of this.#clients) client.destroy();
+    libc.close(this.#listener);
+    for (const { socket } of this.#clients) socket.destroy();
   }
 }
 

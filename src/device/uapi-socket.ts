@@ -8,11 +8,11 @@ import { lstatSync, mkdirSync, rmSync, watch } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as libc from '../linux/libc.ts';
+import { unixAddress } from '../linux/unix-socket.ts';
 import { DeviceError } from './device-error.ts';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
-const SUN_PATH_SIZE = 108;
 const BACKLOG = 128;
 /** How often to look whether the file is there where the kernel does not tell, in ms. */
 const LOOK_INTERVAL = 1000;
@@ -27,18 +27,11 @@ export const uapiDirectory = (environment: NodeJS.ProcessEnv): string =>
 export const uapiPath = (directory: string, interfaceName: string): string =>
   join(directory, `${interfaceName}.sock`);
 
-function unixAddress(path: string): Buffer {
-  const name = Buffer.from(path, 'utf8');
-  if (name.length >= SUN_PATH_SIZE) {
-    throw new DeviceError(
-      'ERR_DEVICE_SOCKET',
-      `The control socket's path is too long for the kernel (${SUN_PATH_SIZE - 1} bytes): ${path}`,
-    );
-  }
-  const address = Buffer.alloc(2 + SUN_PATH_SIZE);
-  address.writeUInt16LE(AF_UNIX, 0);
-  name.copy(address, 2);
-  return address;
+/** The path as the kernel wants it. Throws DeviceError when it is too long. */
+export function socketAddress(path: string): Buffer {
+  const address = unixAddress(path);
+  if (address !== undefined) return address;
+  throw new DeviceError('ERR_DEVICE_SOCKET', `The socket's path is too long for the kernel: ${path}`);
 }
 
 /**
@@ -48,7 +41,7 @@ function unixAddress(path: string): Buffer {
  * @throws DeviceError
  */
 export async function listenUapi(path: string): Promise<number> {
-  const address = unixAddress(path);
+  const address = socketAddress(path);
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   } catch (cause) {
@@ -79,6 +72,9 @@ export async function listenUapi(path: string): Promise<number> {
   libc.close(fd);
   throw failure;
 }
+
+/** Whether some program serves the control socket at the path. */
+export const isListening = (path: string): boolean => answers(socketAddress(path));
 
 /** Whether some program serves the socket; one that was left behind refuses. */
 function answers(address: Buffer): boolean {

@@ -48,6 +48,11 @@ export class UapiConversation {
     this.#handler = handler;
   }
 
+  /** Between two operations: nothing has been asked that is not answered, and no line has begun. */
+  get isIdle(): boolean {
+    return this.#step.kind === 'operation' && this.#restLength === 0;
+  }
+
   /** Takes what arrived. False: close the connection, there is nothing more to say. Wipes the chunk it was given. */
   push(chunk: Uint8Array): boolean {
     let open = true;
