@@ -1,5 +1,5 @@
 /**
- * Everything that can be measured, in the order of the table.
+ * Everything that can be measured, in the order in which it is.
  * @module
  */
 import type { Measure } from './measure.ts';
@@ -9,12 +9,23 @@ import { idle } from './measures/idle.ts';
 import { loaded, ping } from './measures/latency.ts';
 import { udp64, udp1300 } from './measures/loss-free.ts';
 import { memory, memoryLoad, memoryPeer } from './measures/memory.ts';
-import { cpu, flood64, flood1300, narrow, neighbour, tcp1, tcp4, tcp6 } from './measures/throughput.ts';
+import {
+  cpu,
+  flood64,
+  flood1300,
+  narrow,
+  neighbour,
+  noble,
+  tcp1,
+  tcp4,
+  tcp6,
+} from './measures/throughput.ts';
 
-const traffic = [tcp1, tcp4, tcp6, udp1300, udp64, flood1300, flood64, neighbour, ping, loaded, narrow, cpu];
+const traffic = [tcp1, tcp4, cpu, flood1300, flood64, udp1300, udp64, neighbour, ping, loaded];
+const otherTunnels = [tcp6, narrow, noble];
 const control = [handshakes, memory, memoryPeer, memoryLoad, setconf1000, setconf5000, setconfIps, idle];
 
-export const catalogue: readonly Measure[] = [...traffic, ...control];
+export const catalogue: readonly Measure[] = [...traffic, ...otherTunnels, ...control];
 
 const quick = new Set<Measure>([tcp1, flood1300, flood64, ping, cpu, handshakes, memory]);
 const smoke = new Set<Measure>([tcp1, ping]);

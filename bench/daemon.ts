@@ -41,6 +41,13 @@ export function switches(pid: number): number {
   return total;
 }
 
+/** Those that run, so that none outlives the bench. */
+const running = new Set<ChildProcess>();
+
+export function killDaemons(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
 export interface Daemon {
   readonly pid: number;
   readonly side: Side;
@@ -55,6 +62,9 @@ export async function startDaemon(subject: Subject, side: Side, core?: number): 
     stdio: 'ignore',
     env: { ...process.env, LOG_LEVEL: 'error', ...subject.environment },
   });
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+  child.once('error', () => running.delete(child));
   const stop = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise((resolve) => child.once('exit', resolve));

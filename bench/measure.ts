@@ -3,6 +3,7 @@
  * @module
  */
 import type { Subject } from './daemon.ts';
+import type { Ground } from './namespaces.ts';
 import type { Tunnel, TunnelOptions } from './tunnel.ts';
 
 export interface Effort {
@@ -15,14 +16,20 @@ interface Common {
   readonly name: string;
   readonly unit: string;
   readonly moreIsBetter: boolean;
-  /** The ratio to the other program that we must reach, and the one we want; absent: the number stands for itself. */
+  /** What we must reach, and what we want; absent: the number stands for itself. */
   readonly floor?: number;
   readonly aim?: number;
-  /** Measured in the first round only, because its answer hardly moves. */
-  readonly once?: boolean;
+  /** What floor and aim are about: our number divided by the other program's (unless said), or our number. */
+  readonly judged?: 'ratio' | 'value';
+  /** At most so many rounds: it takes long, or its answer hardly moves. */
+  readonly rounds?: number;
+  /** Seconds after which one run is given up, if not a minute. */
+  readonly limit?: number;
+  /** Both programs at once, each on its ground: a measure that waits and costs nothing. */
+  readonly together?: boolean;
 }
 
-/** Measured through a tunnel that those of equal options share. */
+/** Measured through a tunnel that neighbours of equal options share. */
 export interface TunnelMeasure extends Common {
   readonly tunnel: TunnelOptions;
   run(tunnel: Tunnel, effort: Effort): Promise<number>;
@@ -30,7 +37,7 @@ export interface TunnelMeasure extends Common {
 
 /** Starts what it needs by itself. */
 export interface SubjectMeasure extends Common {
-  runAlone(subject: Subject, effort: Effort): Promise<number>;
+  runAlone(subject: Subject, effort: Effort, ground: Ground): Promise<number>;
 }
 
 export type Measure = TunnelMeasure | SubjectMeasure;

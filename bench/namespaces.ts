@@ -1,7 +1,9 @@
 /**
- * Two network namespaces joined by a veth pair:
+ * Grounds to measure on: two network namespaces joined by a veth pair, one ground for each of the two programs, so that both
+ * are up all the time and take turns.
  *
  *     kwb-a  10.9.0.1 kwba0 ══ 192.0.2.1 ── veth ── 192.0.2.2 ══ kwbb0 10.9.0.2  kwb-b
+ *     kwb-c                        the same, for the other program                  kwb-d
  *
  * Needs root and Debian's iproute2.
  * @module
@@ -19,22 +21,27 @@ export interface Side {
   readonly overlay6: string;
 }
 
-export const sideA: Side = {
-  namespace: 'kwb-a',
-  link: 'kwba0',
-  underlay: '192.0.2.1',
-  underlay6: '2001:db8:1::1',
-  overlay: '10.9.0.1',
-  overlay6: 'fd09::1',
-};
-export const sideB: Side = {
-  namespace: 'kwb-b',
-  link: 'kwbb0',
-  underlay: '192.0.2.2',
-  underlay6: '2001:db8:1::2',
-  overlay: '10.9.0.2',
-  overlay6: 'fd09::2',
-};
+/** A sends, B receives. */
+export interface Ground {
+  readonly a: Side;
+  readonly b: Side;
+}
+
+const side = (letter: string, host: 1 | 2): Side => ({
+  namespace: `kwb-${letter}`,
+  link: `kwb${letter}0`,
+  underlay: `192.0.2.${host}`,
+  underlay6: `2001:db8:1::${host}`,
+  overlay: `10.9.0.${host}`,
+  overlay6: `fd09::${host}`,
+});
+
+export const grounds: readonly [Ground, Ground] = [
+  { a: side('a', 1), b: side('b', 2) },
+  { a: side('c', 1), b: side('d', 2) },
+];
+/** For a program that is measured by itself. */
+export const { a: sideA, b: sideB } = grounds[0];
 
 const VETH = 'kwbv';
 
@@ -63,26 +70,36 @@ export async function inNamespaceAsync(
 
 export function makeNamespaces(): void {
   removeNamespaces();
-  for (const { namespace } of [sideA, sideB]) {
-    ip('netns', 'add', namespace);
-    ip('-n', namespace, 'link', 'set', 'lo', 'up');
+  for (const { a, b } of grounds) {
+    for (const { namespace } of [a, b]) {
+      ip('netns', 'add', namespace);
+      ip('-n', namespace, 'link', 'set', 'lo', 'up');
+    }
+    const peer = ['peer', 'name', VETH, 'netns', b.namespace];
+    ip('link', 'add', VETH, 'netns', a.namespace, 'type', 'veth', ...peer);
+    for (const { namespace, underlay, underlay6 } of [a, b]) {
+      ip('-n', namespace, 'addr', 'add', `${underlay}/24`, 'dev', VETH);
+      ip('-n', namespace, 'addr', 'add', `${underlay6}/64`, 'dev', VETH, 'nodad');
+      // Otherwise the kernel looks for routers through the tunnel, for minutes.
+      setting(namespace, 'net.ipv6.conf.default.router_solicitations', '0');
+      ip('-n', namespace, 'link', 'set', VETH, 'up');
+    }
   }
-  const [a, b] = [sideA.namespace, sideB.namespace];
-  ip('link', 'add', VETH, 'netns', a, 'type', 'veth', 'peer', 'name', VETH, 'netns', b);
-  for (const { namespace, underlay, underlay6 } of [sideA, sideB]) {
-    ip('-n', namespace, 'addr', 'add', `${underlay}/24`, 'dev', VETH);
-    ip('-n', namespace, 'addr', 'add', `${underlay6}/64`, 'dev', VETH, 'nodad');
-    ip('-n', namespace, 'link', 'set', VETH, 'up');
-  }
+}
+
+function setting(namespace: string, name: string, value: string): void {
+  inNamespace(namespace, ['sysctl', '-qw', `${name}=${value}`], 5000);
 }
 
 /** The largest packet the way between the two takes. */
-export function setPathMtu(mtu: number): void {
-  for (const { namespace } of [sideA, sideB]) ip('-n', namespace, 'link', 'set', VETH, 'mtu', String(mtu));
+export function setPathMtu({ a, b }: Ground, mtu: number): void {
+  for (const { namespace } of [a, b]) ip('-n', namespace, 'link', 'set', VETH, 'mtu', String(mtu));
 }
 
 export function removeNamespaces(): void {
-  for (const { namespace } of [sideA, sideB]) {
-    if (existsSync(`/run/netns/${namespace}`)) ip('netns', 'del', namespace);
+  for (const { a, b } of grounds) {
+    for (const { namespace } of [a, b]) {
+      if (existsSync(`/run/netns/${namespace}`)) ip('netns', 'del', namespace);
+    }
   }
 }

@@ -25,11 +25,13 @@ export const percentile = (values: readonly number[], share: number): number =>
 
 export const summarize = (runs: readonly number[]): Summary => ({
   median: median(runs),
-  min: Math.min(...runs),
-  max: Math.max(...runs),
+  min: runs.length === 0 ? Number.NaN : Math.min(...runs),
+  max: runs.length === 0 ? Number.NaN : Math.max(...runs),
   runs,
 });
 
 /** The ratio of each pair of runs that stood next to each other, so that a machine that drifts does not count. */
 export const pairwiseRatio = (ours: readonly number[], theirs: readonly number[]): Summary =>
-  summarize(ours.map((value, index) => value / (theirs[index] ?? Number.NaN)));
+  summarize(
+    ours.map((value, index) => value / (theirs[index] ?? Number.NaN)).filter((ratio) => !Number.isNaN(ratio)),
+  );

@@ -21,6 +21,7 @@ export const handshakes: SubjectMeasure = {
   moreIsBetter: true,
   floor: 1,
   aim: 2,
+  rounds: 3,
   async runAlone(subject) {
     const daemon = await startDaemon(subject, sideB, 1);
     try {

@@ -5,19 +5,20 @@
  */
 import { udp } from '../iperf.ts';
 import type { TunnelMeasure } from '../measure.ts';
+import type { Ground } from '../namespaces.ts';
 
 const TOLERATED = 0.01;
 const TRIALS = 6;
 
-async function search(payload: number, seconds: number): Promise<number> {
+async function search(ground: Ground, payload: number, seconds: number): Promise<number> {
   // What arrives in a flood is close to the answer from above or below; the sender's own limit is above it.
-  const flood = await udp(payload, 0, seconds);
+  const flood = await udp(ground, payload, 0, seconds);
   if (flood.lost < TOLERATED) return flood.received;
   let good = 0;
   let bad = flood.sent;
   let rate = flood.received;
   for (let trial = 0; trial < TRIALS; trial += 1) {
-    const { lost, sent } = await udp(payload, rate, seconds);
+    const { lost, sent } = await udp(ground, payload, rate, seconds);
     if (lost < TOLERATED) {
       good = Math.max(good, Math.min(rate, sent));
       // The sender cannot offer more.
@@ -37,7 +38,8 @@ const lossFree = (payload: number): TunnelMeasure => ({
   floor: 1.3,
   aim: 2.5,
   tunnel: {},
-  run: (_, { seconds }) => search(payload, Math.min(seconds, 2)),
+  rounds: 3,
+  run: ({ ground }, { seconds }) => search(ground, payload, Math.min(seconds, 2)),
 });
 
 export const udp1300: TunnelMeasure = lossFree(1300);

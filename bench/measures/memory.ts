@@ -31,7 +31,10 @@ export const memory: SubjectMeasure = {
   name: 'memory, no peers',
   unit: 'MiB',
   moreIsBetter: false,
-  once: true,
+  judged: 'value',
+  floor: 90,
+  aim: 60,
+  rounds: 1,
   runAlone: (subject) => idleRss(subject, 0),
 };
 
@@ -40,7 +43,10 @@ export const memoryPeer: SubjectMeasure = {
   name: 'memory per idle peer',
   unit: 'KiB',
   moreIsBetter: false,
-  once: true,
+  judged: 'value',
+  floor: 8,
+  aim: 4,
+  rounds: 1,
   runAlone: async (subject) =>
     ((await idleRss(subject, PEERS)) - (await idleRss(subject, 0))) * (1024 / PEERS),
 };
@@ -50,15 +56,18 @@ export const memoryLoad: SubjectMeasure = {
   name: 'memory added by load, peak of either side',
   unit: 'MiB',
   moreIsBetter: false,
-  once: true,
+  judged: 'value',
+  floor: 20,
+  aim: 0,
+  rounds: 1,
   async runAlone(subject, { seconds }) {
     const tunnel = await openTunnel(subject);
     try {
       await sleep(SETTLE);
       const before = tunnel.pids.map((pid) => usage(pid).rssMiB);
-      await tcp(4, seconds);
-      await udp(1300, 0, seconds);
-      await udp(64, 0, seconds);
+      await tcp(tunnel.ground, 4, seconds);
+      await udp(tunnel.ground, 1300, 0, seconds);
+      await udp(tunnel.ground, 64, 0, seconds);
       return Math.max(...tunnel.pids.map((pid, side) => usage(pid).peakMiB - (before[side] ?? 0)));
     } finally {
       await tunnel.close();
