@@ -1,6 +1,7 @@
 /**
  * A program that sends forged handshake initiations as fast as it can: `initiation-flood.ts PUBLIC-KEY ADDRESS PORT SECONDS`.
- * Their mac1 is right, for the public key is no secret; what is in them is noise. Prints how many it sent.
+ * Their mac1 is right, for the public key is no secret; what is in them is noise. Prints how many it sent, also when
+ * it is asked to end.
  * @module
  */
 import { randomBytes } from 'node:crypto';
@@ -21,8 +22,13 @@ const sockets = Array.from({ length: 8 }, () => createSocket('udp4'));
 const end = Date.now() + Number(seconds) * 1000;
 let sent = 0;
 
+let isOver = false;
+process.once('SIGTERM', () => {
+  isOver = true;
+});
+
 function burst(): void {
-  if (Date.now() > end) {
+  if (isOver || Date.now() > end) {
     for (const socket of sockets) socket.close();
     console.log(sent);
     return;
