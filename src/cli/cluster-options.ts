@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { ClusterSnapshot } from '../admin/cluster-snapshot.ts';
 import type { GranularityFlag, Mesh } from '../admin/mesh.ts';
 import type { KubernetesClient } from '../agent/kubernetes/client.ts';
 import { remark } from './output.ts';
@@ -23,7 +24,7 @@ export interface ClusterFlags {
 
 const GRANULARITIES: readonly GranularityFlag[] = ['location', 'full', 'cross', 'auto'];
 
-const granularity = (text: string): GranularityFlag => {
+export const granularity = (text: string): GranularityFlag => {
   const found = GRANULARITIES.find((word) => word === text);
   if (found !== undefined) return found;
   throw new InvalidArgumentError(
@@ -100,15 +101,19 @@ export const openClient = async (flags: ClusterFlags): Promise<KubernetesClient>
   return new KubernetesClient(access, { userAgent: `kilowire/${version()}` });
 };
 
-/** Reads the cluster once, and computes what its agents compute. */
-export const openMesh = async (flags: ClusterFlags): Promise<Mesh> => {
+/** Reads the cluster once. */
+export const openSnapshot = async (flags: ClusterFlags): Promise<ClusterSnapshot> => {
   const { readCluster } = await import('../admin/cluster-snapshot.ts');
-  const { meshOf } = await import('../admin/mesh.ts');
   const client = await openClient(flags);
   try {
-    const snapshot = await readCluster(client, flags.topologyLabel);
-    return await meshOf(snapshot, { granularity: flags.meshGranularity });
+    return await readCluster(client, flags.topologyLabel);
   } finally {
     client.close();
   }
+};
+
+/** And computes what its agents compute. */
+export const openMesh = async (flags: ClusterFlags): Promise<Mesh> => {
+  const { meshOf } = await import('../admin/mesh.ts');
+  return await meshOf(await openSnapshot(flags), { granularity: flags.meshGranularity });
 };

@@ -13,6 +13,7 @@ import { graphCommand } from './graph.ts';
 import { takeOverFlags } from './inherited-flags.ts';
 import { labCommand } from './lab.ts';
 import { manifestsCommand } from './manifests.ts';
+import { planCommand } from './plan.ts';
 import { showconfCommand } from './showconf.ts';
 import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
@@ -63,6 +64,7 @@ ${EXIT_STATUS}`,
     .addCommand(graphCommand())
     .addCommand(showconfCommand())
     .addCommand(statusCommand())
+    .addCommand(planCommand())
     .addCommand(explainCommand())
     .addCommand(connectCommand())
     .addCommand(manifestsCommand())
@@ -87,6 +89,7 @@ ${EXIT_STATUS}`,
     .addCommand(graphCommand())
     .addCommand(showconfCommand())
     .addCommand(statusCommand())
+    .addCommand(planCommand())
     .addCommand(explainCommand())
     .addCommand(connectCommand())
     .addCommand(versionCommand('kgctl'));
