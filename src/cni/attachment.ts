@@ -43,8 +43,9 @@ export function attach(request: Request, config: NetworkConfig, netns: Netns): R
       clearWay(records, socket, request, netns);
       const record = beginning(request, config, netns, freeVethName(socket, request));
       records.begin(record);
+      const begun = { nat: false };
       try {
-        const result = build(records, record, config, netns, socket);
+        const result = build(records, record, config, netns, socket, begun);
         records.finish({
           ...record,
           state: 'done',
@@ -53,7 +54,7 @@ export function attach(request: Request, config: NetworkConfig, netns: Netns): R
         });
         return result;
       } catch (error) {
-        undo(records, record, socket);
+        undo(records, { ...record, ...begun }, socket);
         forgetForeign(config);
         throw error;
       }
@@ -153,6 +154,8 @@ function build(
   config: NetworkConfig,
   netns: Netns,
   socket: NetlinkSocket,
+  /** Told before it is done: who may not touch nftables need not undo what was never begun. */
+  begun: { nat: boolean },
 ): Result {
   const foreign = config.ipamPlugin?.add(config.isGateway);
   const allocations = foreign?.allocations ?? reserve(records, record, config);
@@ -192,6 +195,7 @@ function build(
       ? undefined
       : limitBandwidth(socket, record, record.hostVeth, config.bandwidth);
   if (record.isolated) isolate(records.stateDir, config.name, bridge.name);
+  begun.nat = record.nat;
   if (record.nat) addNat(records, record, config, allocations);
   if (!config.leavesDown) waitForPort(socket, record.hostVeth);
   return {

@@ -4,7 +4,7 @@
  * @module
  */
 import { IFA_F_NODAD, newAddress } from '../linux/address.ts';
-import { EEXIST, ENODEV } from '../linux/errno.ts';
+import { EEXIST, ENODEV, EPERM } from '../linux/errno.ts';
 import { changeBridgePort, changeLink, deleteLink, getLink, type Link, newLink } from '../linux/link.ts';
 import { enterNamespace, writeSysctl } from '../linux/namespaces.ts';
 import { isNetlinkError, type NetlinkSocket } from '../linux/netlink.ts';
@@ -150,6 +150,8 @@ export function deleteVeth(socket: NetlinkSocket, hostName: string): boolean {
     return true;
   } catch (error) {
     if (isNetlinkError(error, ENODEV)) return false;
+    // The kernel asks who we are before it looks for the name.
+    if (isNetlinkError(error, EPERM) && getLink(socket, hostName) === undefined) return false;
     throw error;
   }
 }

@@ -7,6 +7,8 @@ import { CniWorld, nothing, type Program, programs } from './cni-world.ts';
 
 const [compiled] = programs;
 
+const port = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
+
 /** The executable in a mount namespace where `setup` was done before. */
 const within = (setup: string): Program =>
   ({
@@ -67,14 +69,20 @@ describe.skipIf(process.getuid?.() !== 0)('on a machine', () => {
     clean(world);
   });
 
-  test('root without CAP_NET_ADMIN: code 104, and records and leases are taken back', async () => {
+  test.each([
+    ['', {}],
+    [', with masquerading and a host port', { ipMasq: true, runtimeConfig: { portMappings: [port] } }],
+  ])('root without CAP_NET_ADMIN%s: code 104, and records and leases are taken back', async (_, change) => {
     const world = open({
       name: 'compiled',
       command: ['/usr/bin/setpriv', '--bounding-set', '-net_admin', ...compiled.command],
     } as unknown as Program);
-    expect(await world.refused({ verb: 'ADD', pod: 'a' })).toMatchObject({ code: 104 });
-    expect(world.podLinks('a')).toEqual(['lo']);
-    expect(world.leftovers()).toMatchObject({ veths: [], tables: '' });
+    const config = world.config(change);
+    expect(await world.refused({ verb: 'ADD', pod: 'a', config })).toMatchObject({
+      code: 104,
+      msg: expect.stringMatching(/EPERM|operation not permitted/),
+    });
+    clean(world);
   });
 
   test('without /sys everything works', async () => {
