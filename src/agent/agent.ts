@@ -26,6 +26,7 @@ import { loadNodeKey, type NodeKey } from './key-file.ts';
 import { KubernetesClient } from './kubernetes/client.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { NODES } from './kubernetes/resources.ts';
+import { Listening } from './listening.ts';
 import type { Log } from './log.ts';
 import { MeshPass, type PassOutcome } from './mesh-pass.ts';
 import { AgentMetrics } from './metrics.ts';
@@ -63,6 +64,7 @@ export class Agent {
   readonly #host: HostProgrammer;
   readonly #pass: MeshPass;
   readonly #heartBeat: HeartBeat;
+  readonly #listening: Listening;
   readonly #key: NodeKey;
   #outcome: PassOutcome | null = null;
   #wanted = Promise.withResolvers<void>();
@@ -121,6 +123,11 @@ export class Agent {
       ofHostname: hostnameAddresses(hostname),
       onDeviceStarted: () => log.info('started the device', { interface: interfaceName }),
     });
+    this.#listening = new Listening({
+      look: async () =>
+        this.#outcome !== null && (await this.#pass.hearsAnew(this.#outcome, this.#clock.time)),
+      onHeard: () => this.#want(),
+    });
     this.#heartBeat = new HeartBeat({
       say: (signal) => this.#say(signal),
       onError: apiError('checkin'),
@@ -154,6 +161,7 @@ export class Agent {
       this.#heartBeat.run(signal),
     ]);
     for (const timer of timers) clearInterval(timer);
+    this.#listening.rest();
     watch.close();
     this.#log.info('caught interrupt; gracefully cleaning up; see you next time!');
     if (cleanUp) await this.#cleanUp();
@@ -210,6 +218,7 @@ export class Agent {
     try {
       const outcome = await this.#pass.run(this.#clock.time, unixSeconds());
       this.#outcome = outcome;
+      this.#listening.after(outcome.awaits);
       const { isLeader, segments, peers } = outcome.topology;
       const names = segments.flatMap(({ members }) => members.map(({ name }) => name));
       this.#cluster.tookPart(new Set(names));

@@ -13,7 +13,7 @@ import type { Peer } from '../routing/peer.ts';
 import { buildTopology, type Topology } from '../routing/topology.ts';
 import { wireguardConfig } from '../routing/wireguard-config.ts';
 import { AgentError, sentenceOf } from './agent-error.ts';
-import { annotationsOf } from './annotations.ts';
+import { annotationsOf, DISCOVERED_ENDPOINTS, formatDiscovered } from './annotations.ts';
 import type { Cluster, OwnNode } from './cluster.ts';
 import { type Fault, ofProblem } from './faults.ts';
 import type { DeviceProcess } from './host/device-process.ts';
@@ -52,6 +52,8 @@ export interface PassOutcome {
   readonly failed: boolean;
   /** What the own Node shall say. */
   readonly annotations: Readonly<Record<string, string>>;
+  /** Somebody who can only be found by having been heard has not been heard here yet. */
+  readonly awaits: boolean;
 }
 
 export class MeshPass {
@@ -111,7 +113,21 @@ export class MeshPass {
       granularity,
       cniCompatibilityIP: self.cniCompatibilityIP ?? null,
     });
-    return { topology, device, faults: [...faults, ...failures], failed: failures.length > 0, annotations };
+    return {
+      topology,
+      device,
+      faults: [...faults, ...failures],
+      failed: failures.length > 0,
+      annotations,
+      awaits: topology.isLeader && roamersOf(topology).some((key) => !discovered.has(key)),
+    };
+  }
+
+  /** Whether the device hears from somewhere else than the last pass said; a look that changes nothing. */
+  async hearsAnew({ topology, annotations }: PassOutcome, time: number): Promise<boolean> {
+    const { cluster, device } = this.#context;
+    const heard = discoveries(await device.control.read(), cluster.others, topology.peers, time);
+    return formatDiscovered(heard) !== annotations[DISCOVERED_ENDPOINTS];
   }
 
   /** The others still hold sessions with the device that was here before. */
@@ -181,10 +197,18 @@ export class MeshPass {
   }
 }
 
+/** Keys of those whose endpoint is where they were last heard. */
+const roamersOf = ({ segments, segment, peers }: Topology): readonly string[] => [
+  ...segments
+    .filter((other) => other !== segment && other.leader.persistentKeepalive > 0)
+    .map(({ leader }) => leader.key),
+  ...peers.filter(({ endpoint }) => endpoint === undefined).map(({ key }) => key),
+];
+
 const discoveries = (
   device: DeviceStatus | null,
   nodes: readonly Node[],
-  peers: readonly Peer[],
+  peers: readonly Pick<Peer, 'key'>[],
   time: number,
 ): ReadonlyMap<string, MeshEndpoint> => {
   const heard = (device?.peers ?? []).map(({ publicKey, endpoint, lastHandshake }) => ({

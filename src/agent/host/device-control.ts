@@ -4,9 +4,10 @@
  * @module
  */
 import { connect } from 'node:net';
-import type { DeviceChange, DeviceConfig, DeviceStatus } from '../../noise/device-config.ts';
+import type { DeviceChange, DeviceConfig, DeviceStatus, PeerChange } from '../../noise/device-config.ts';
 import { formatSet, joinChunks, parseGet, parseSetReply } from '../../noise/uapi-text.ts';
 import { diffDevices } from '../../routing/diff.ts';
+import { keyText } from '../../routing/key-text.ts';
 import { AgentError } from '../agent-error.ts';
 
 const ANSWER_TIMEOUT_MS = 3000;
@@ -58,7 +59,9 @@ export class DeviceControl {
   ): Promise<{ readonly changed: boolean; readonly peers: number }> {
     const change = diffDevices(have, want);
     if (change === null) return { changed: false, peers: 0 };
-    await this.change(change);
+    // Somebody may have been heard since: what is known of those to be dialled anew must be fresh.
+    const fresh = change.peers.some(movesOnly) ? await this.read() : have;
+    await this.change({ ...change, peers: change.peers.flatMap((peer) => dialledAnew(peer, fresh, want)) });
     return { changed: true, peers: change.peers.length };
   }
 
@@ -93,3 +96,26 @@ export class DeviceControl {
     });
   }
 }
+
+const movesOnly = ({ updateOnly, endpoint }: PeerChange): boolean =>
+  updateOnly === true && endpoint !== undefined;
+
+/**
+ * A peer that never answered where it was, and is elsewhere now, is made anew: a device dials a new peer at once, an old one at
+ * its next retry, five seconds later (WireGuard paper §6.1). One that has said anything keeps what it has begun.
+ */
+export const dialledAnew = (
+  change: PeerChange,
+  have: DeviceStatus,
+  want: DeviceConfig,
+): readonly PeerChange[] => {
+  const key = keyText(change.publicKey);
+  const there = have.peers.find(({ publicKey }) => keyText(publicKey) === key);
+  const wanted = want.peers.find(({ publicKey }) => keyText(publicKey) === key);
+  const silent = there !== undefined && there.rxBytes === 0 && there.lastHandshake.seconds === 0;
+  // Without a keepalive it is not dialled before there is something to send.
+  const dialled = wanted !== undefined && (wanted.persistentKeepalive ?? 0) > 0;
+  return movesOnly(change) && silent && dialled
+    ? [{ publicKey: change.publicKey, remove: true }, wanted]
+    : [change];
+};
