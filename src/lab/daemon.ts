@@ -1,12 +1,13 @@
 /**
- * The lab's one resident process besides the devices: the web page and the resolver in their pods, and the switch that lets
- * `wg` find each node's device.
+ * The lab's one resident process besides devices and agents: the API server they talk to, the web page and the resolver in
+ * their pods, and the switch that lets `wg` find each node's device.
  * @module
  */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { namespacePath } from '../linux/namespaces.ts';
+import { serveClusterApi } from './cluster-api.ts';
 import { deviceSocket } from './device-client.ts';
 import { serveDns } from './dns.ts';
 import { LabError } from './lab-error.ts';
@@ -30,7 +31,8 @@ export async function runDaemon(): Promise<void> {
   if (found.kind === 'none' || found.state === null)
     throw new LabError('ERR_LAB_NOT_UP', 'There is no lab to serve: start one with kilowire lab up.');
   const plan = planLab(found.state.options);
-  const { web, dns } = plan;
+  const { web, dns, laptop } = plan;
+  await serveClusterApi(plan, found.state.publicKeys[laptop.name] ?? '', file.directory);
   await serveWeb(web.pod.netns, web.pod.name, web.port);
   await serveDns(dns.pod.netns, dns.port, new Map([web, dns].map((service) => [service.dns, service.ip])));
   await serveUapiSwitch(SWITCH_SOCKET, deviceSockets(plan, file.directory));

@@ -1,5 +1,5 @@
 /**
- * WireGuard key pairs for the lab's devices, made afresh for each lab and never written to disk.
+ * WireGuard key pairs for devices that have no agent, made afresh for each lab and never written to disk.
  * Source: RFC 7748 §5 (X25519), RFC 8410 §7 (the private key's wrapping, 32 bytes at its end).
  * @module
  */

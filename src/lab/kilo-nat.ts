@@ -1,9 +1,11 @@
 /**
- * Kilo's NAT on a node, as nftables: what leaves the mesh is masqueraded, what stays in it is not.
+ * Kilo's NAT on a node, as nftables: what leaves the mesh is masqueraded, what stays in it is not. Agents program it by
+ * iptables; this is for a machine that has none, so that the lab needs nothing to be installed.
  * Source: kilo.md §5.6 by way of routing/nat.ts; chain names and comments are Kilo's own.
  * @module
  */
-
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   addChain,
   addRule,
@@ -48,6 +50,10 @@ const change = (rule: FilterRule, first: boolean): Change =>
 
 const isIpv4Nat = (item: { readonly family: number; readonly table: string }): boolean =>
   item.family === 4 && item.table === 'nat';
+
+/** Whether agents find what they program the packet filter with. */
+export const hasIptables = (): boolean =>
+  (process.env.PATH ?? '').split(':').some((directory) => existsSync(join(directory, 'iptables-restore')));
 
 /** Replaces what an earlier topology asked for. */
 export function programKiloNat(host: Host, topology: Topology): void {

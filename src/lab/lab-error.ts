@@ -15,6 +15,8 @@ export type LabErrorCode =
   | 'ERR_LAB_DEVICE'
   | 'ERR_LAB_CNI'
   | 'ERR_LAB_DAEMON'
+  | 'ERR_LAB_API'
+  | 'ERR_LAB_AGENT'
   | 'ERR_LAB_MESH'
   | 'ERR_LAB_INTERRUPTED'
   | 'ERR_LAB_LEFTOVERS';

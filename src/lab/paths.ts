@@ -35,6 +35,9 @@ const program = (...path: readonly string[]): string => {
 export const deviceProgram = (): string =>
   process.env.KILOWIRE_LAB_DEVICE_PROGRAM || program('bin', 'kilowire-wg');
 
+/** The node agent; Kilo's own can stand in for it, to compare. */
+export const agentProgram = (): string => process.env.KILOWIRE_LAB_AGENT_PROGRAM || program('bin', 'kg');
+
 export const cniProgram = (): string => program('dist', 'kilowire-cni');
 
 /** This same command line, to be run in another process of this Node. */

@@ -3,7 +3,7 @@
  * The cluster is the one of the article "How to Build a Multi-Cloud k3s Cluster with WireGuard and Kilo CNI"; the public
  * addresses are those set aside for documentation (RFC 5737), so that nothing outside can be meant by them.
  *
- *                         kw-wan  203.0.113.0/24 · 198.51.100.0/24
+ *               kw-wan  203.0.113.0/24 · 198.51.100.0/24 · API 203.0.113.6:6443
  *        ┌───────────────┬───────────┴───┬───────────────┬──────────────┐
  *    kw-aws-rt      kw-azure-rt      kw-gcp-rt     kw-aliyun-rt     kw-laptop
  *   192.168.10.0/24 192.168.20.0/24 192.168.30.0/24 192.168.40.0/24  10.0.0.5
@@ -30,6 +30,8 @@ export const POD_CIDR = '10.42.0.0/16';
 export const SERVICE_CIDR = '10.43.0.0/16';
 export const WIREGUARD_CIDR = '10.4.0.0/16';
 export const PODS_PER_NODE = 2;
+/** Where the API server is: outside all clouds, as a server with a public address is to every node but its own. */
+export const API = { ip: '203.0.113.6', port: 6443 } as const;
 /** What a node behind source NAT, and the laptop, set so that their mapping stays open (kilo.md §4.6, §4.7). */
 export const NAT_KEEPALIVE = 25;
 

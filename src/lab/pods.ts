@@ -5,6 +5,7 @@
  * @module
  */
 import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { enterNamespace, namespacePath } from '../linux/namespaces.ts';
 import { deviceDirectory } from './device-client.ts';
@@ -16,22 +17,43 @@ import { PROCESS_MARK } from './processes.ts';
 const POD_INTERFACE = 'eth0';
 const TIMEOUT_MS = 10_000;
 
-/** The one plugin of the node's conflist, as libcni hands it over: with the network's name and version put in. */
-export function networkConfig(node: NodePlan, runDirectory: string): Record<string, unknown> {
-  const directory = join(deviceDirectory(runDirectory, node.name), 'cni');
-  return {
-    cniVersion: '1.1.0',
-    name: 'kubernetes',
-    type: 'kilowire',
-    bridge: BRIDGE,
-    isDefaultGateway: true,
-    forceAddress: true,
-    mtu: MTU,
-    // All nodes share this machine's file system: each needs its own leases and records.
-    stateDir: join(directory, 'state'),
-    ipam: { type: 'host-local', dataDir: join(directory, 'leases'), ranges: [[{ subnet: node.podCIDR }]] },
-  };
+const cniDirectory = (node: NodePlan, runDirectory: string): string =>
+  join(deviceDirectory(runDirectory, node.name), 'cni');
+
+/** Of each node its own, though all share one file system. */
+export const conflistPath = (node: NodePlan, runDirectory: string): string =>
+  join(cniDirectory(node, runDirectory), '10-kilo.conflist');
+
+/** What an administrator installs on a node; the range its pods get their addresses from is the agent's to fill in. */
+export const conflist = (node: NodePlan, runDirectory: string) => ({
+  cniVersion: '1.1.0',
+  name: 'kubernetes',
+  plugins: [
+    {
+      type: 'kilowire',
+      bridge: BRIDGE,
+      isDefaultGateway: true,
+      forceAddress: true,
+      mtu: MTU,
+      stateDir: join(cniDirectory(node, runDirectory), 'state'),
+      ipam: { type: 'host-local', dataDir: join(cniDirectory(node, runDirectory), 'leases') },
+    },
+  ],
+});
+
+export function installConflist(node: NodePlan, runDirectory: string): void {
+  mkdirSync(cniDirectory(node, runDirectory), { recursive: true, mode: 0o700 });
+  writeFileSync(conflistPath(node, runDirectory), JSON.stringify(conflist(node, runDirectory)));
 }
+
+/** The one plugin of a conflist, as libcni hands it over: with the network's name and version put in. */
+export function networkConfig(text: string): Record<string, unknown> {
+  const { cniVersion, name, plugins } = JSON.parse(text) as ReturnType<typeof conflist>;
+  return { cniVersion, name, ...plugins[0] };
+}
+
+const configOf = (node: NodePlan, runDirectory: string): Record<string, unknown> =>
+  networkConfig(readFileSync(conflistPath(node, runDirectory), 'utf8'));
 
 const run = (node: NodePlan, pod: PodPlan, command: 'ADD' | 'DEL', config: unknown): Promise<string> =>
   new Promise((resolve, reject) => {
@@ -94,12 +116,12 @@ export function addressInResult(text: string): string | null {
 
 /** CNI ADD: wires a pod to its node; answers its address. */
 export async function addPod(node: NodePlan, pod: PodPlan, runDirectory: string): Promise<string> {
-  const ip = addressInResult(await run(node, pod, 'ADD', networkConfig(node, runDirectory)));
+  const ip = addressInResult(await run(node, pod, 'ADD', configOf(node, runDirectory)));
   if (ip === null) throw new LabError('ERR_LAB_CNI', `CNI ADD of ${pod.name} answered no address.`);
   return ip;
 }
 
 /** CNI DEL, as before a pod goes. */
 export const deletePod = async (node: NodePlan, pod: PodPlan, runDirectory: string): Promise<void> => {
-  await run(node, pod, 'DEL', networkConfig(node, runDirectory));
+  await run(node, pod, 'DEL', configOf(node, runDirectory));
 };

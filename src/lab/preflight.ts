@@ -6,7 +6,7 @@ import { accessSync, closeSync, constants, lstatSync, openSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname, join, resolve } from 'node:path';
 import { LabError } from './lab-error.ts';
-import { cniProgram, deviceProgram } from './paths.ts';
+import { agentProgram, cniProgram, deviceProgram } from './paths.ts';
 import { INTERFACE } from './plan.ts';
 
 export const UAPI_DIRECTORY = '/var/run/wireguard';
@@ -67,6 +67,7 @@ export async function preflight(): Promise<void> {
   requireRoot();
   requireTun();
   deviceProgram();
+  agentProgram();
   cniProgram();
   await requireFreeName();
 }

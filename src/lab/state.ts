@@ -1,7 +1,7 @@
 /**
  * The record of a running lab, /run/kilowire-lab/state.json, so that check, status and down work from another process and
- * a killed run can be cleaned up after. It is written before what it names is made, and it holds no secret: private keys
- * live in the device processes only.
+ * a killed run can be cleaned up after. It is written before what it names is made, and it holds no secret: a node's
+ * private key is in its agent's own file (0600), the laptop's in its device only.
  * @module
  */
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
@@ -14,7 +14,7 @@ export const RUN_DIRECTORY = '/run/kilowire-lab';
 const STATE_VERSION = 1;
 
 export interface LabProcess extends ProcessIdentity {
-  readonly role: 'device' | 'daemon';
+  readonly role: 'device' | 'agent' | 'daemon';
   /** The node or client it serves; the daemon serves all. */
   readonly of: string;
 }

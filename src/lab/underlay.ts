@@ -5,7 +5,7 @@
  */
 import { changeLink, newLink } from '../linux/link.ts';
 import { cable, Host } from './host.ts';
-import { type CloudPlan, type LabPlan, WAN_NETNS } from './plan.ts';
+import { API, type CloudPlan, type LabPlan, WAN_NETNS } from './plan.ts';
 import { natRouter, ROUTER_LAN, ROUTER_WAN } from './router-nat.ts';
 
 /** Of a node and of the laptop, towards the world. */
@@ -46,6 +46,7 @@ export function buildUnderlay(plan: LabPlan): void {
   using wan = new Host(WAN_NETNS);
   wan.silenceIpv6();
   wan.forward();
+  wan.address('lo', `${API.ip}/32`);
   for (const cloud of plan.clouds) buildCloud(cloud, wan);
 
   const { laptop } = plan;

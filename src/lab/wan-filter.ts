@@ -6,6 +6,7 @@
  * as one long one, so of the length only the minimum is judged.
  * @module
  */
+import { API } from './plan.ts';
 
 /** Loads of what lies outside the packet: SKF_AD_OFF + SKF_AD_PROTOCOL, + SKF_AD_PKTTYPE. */
 const ANCILLARY_PROTOCOL = 0xfffff000;
@@ -14,6 +15,7 @@ const ANCILLARY_PACKET_TYPE = 0xfffff004;
 const PACKET_OUTGOING = 4;
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_IPV6 = 0x86dd;
+const TCP = 6;
 const UDP = 17;
 /** UDP header and the shortest WireGuard message, a keepalive. */
 const SHORTEST = 8 + 32;
@@ -34,7 +36,7 @@ const CODES = {
   answer: 0x06,
 } as const;
 
-type Label = 'next' | 'ipv4' | 'wireguard' | 'other' | 'nothing';
+type Label = 'next' | 'ipv4' | 'stream' | 'answer' | 'wireguard' | 'other' | 'nothing';
 interface Step {
   readonly code: keyof typeof CODES;
   readonly k: number;
@@ -42,6 +44,9 @@ interface Step {
   readonly otherwise?: Label;
   readonly label?: Label;
 }
+
+const numberOf = (ip: string): number =>
+  new DataView(Uint8Array.from(ip.split('.').map(Number)).buffer).getUint32(0);
 
 const steps: readonly Step[] = [
   { code: 'load8', k: ANCILLARY_PACKET_TYPE },
@@ -56,7 +61,7 @@ const steps: readonly Step[] = [
   { code: 'mask', k: 0xf0 },
   { code: 'ifEqual', k: 0xe0, match: 'nothing' }, // multicast is not forwarded
   { code: 'load8', k: 9 },
-  { code: 'ifEqual', k: UDP, otherwise: 'other' },
+  { code: 'ifEqual', k: UDP, otherwise: 'stream' },
   { code: 'load16', k: 6 },
   { code: 'ifAnyBit', k: 0x1fff, match: 'other' }, // a later fragment: nobody can say what it is
   { code: 'loadHeaderLength', k: 0 },
@@ -67,6 +72,19 @@ const steps: readonly Step[] = [
   { code: 'ifEqual', k: 0x02000000, match: 'wireguard' },
   { code: 'ifEqual', k: 0x03000000, match: 'wireguard' },
   { code: 'ifEqual', k: 0x04000000, match: 'wireguard', otherwise: 'other' },
+  // What nodes and the API server say to each other is of another kind: it speaks nothing but TLS.
+  { label: 'stream', code: 'ifEqual', k: TCP, otherwise: 'other' },
+  { code: 'load16', k: 6 },
+  { code: 'ifAnyBit', k: 0x1fff, match: 'other' },
+  { code: 'loadHeaderLength', k: 0 },
+  { code: 'load32', k: 16 },
+  { code: 'ifEqual', k: numberOf(API.ip), otherwise: 'answer' },
+  { code: 'load16AtX', k: 2 },
+  { code: 'ifEqual', k: API.port, match: 'nothing' },
+  { label: 'answer', code: 'load32', k: 12 },
+  { code: 'ifEqual', k: numberOf(API.ip), otherwise: 'other' },
+  { code: 'load16AtX', k: 0 },
+  { code: 'ifEqual', k: API.port, match: 'nothing', otherwise: 'other' },
 ];
 
 /** Bytes of a packet that a taker gets: enough to say what it is. */
@@ -74,7 +92,8 @@ export const SNAP_LENGTH = 64;
 
 /**
  * The program as an array of struct sock_filter {u16 code; u8 jt; u8 jf; u32 k}.
- * `wireguard` takes WireGuard over IPv4 and nothing else; `other` takes every IP packet that is not that.
+ * `wireguard` takes WireGuard over IPv4 and nothing else; `other` takes every IP packet that is neither that nor
+ * of the API server.
  */
 export function wanFilter(take: 'wireguard' | 'other'): Uint8Array {
   const program: readonly Step[] = [

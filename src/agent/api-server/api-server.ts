@@ -4,8 +4,9 @@
  * Source: Kubernetes API concepts; measured behaviour of a kube-apiserver 1.35.
  * @module
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Server, Socket } from 'node:net';
 import type { CustomResourceDefinition } from '../kubernetes/resources.ts';
 import { Collection } from './collection.ts';
 import { discover } from './discovery.ts';
@@ -18,6 +19,8 @@ import { serveWatch } from './watch-response.ts';
 export interface ApiServerOptions {
   /** The only token let in; without one everybody is. */
   readonly token?: string;
+  /** PEM. With it the server speaks TLS and nothing else. */
+  readonly tls?: { readonly key: string; readonly certificate: string };
   readonly bookmarkMs?: number;
   /** How long a kind that a CRD brings answers 429 at first. */
   readonly settleMs?: number;
@@ -26,6 +29,7 @@ export interface ApiServerOptions {
 }
 
 const LARGEST_BODY = 3 << 20;
+const KEEP_ALIVE_MS = 60_000;
 
 interface Served {
   readonly kind: Kind;
@@ -52,8 +56,13 @@ export class ApiServer {
     this.#options = options;
     this.store = new ObjectStore(options.firstRevision);
     for (const kind of BUILT_IN) this.#serve(kind, 0);
-    this.#server = createServer((request, response) => void this.#answer(request, response));
-    this.#server.keepAliveTimeout = 60_000;
+    const answer = (request: IncomingMessage, response: ServerResponse): void =>
+      void this.#answer(request, response);
+    const { tls } = options;
+    this.#server =
+      tls === undefined
+        ? createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, answer)
+        : createTlsServer({ key: tls.key, cert: tls.certificate, keepAliveTimeout: KEEP_ALIVE_MS }, answer);
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
@@ -67,7 +76,8 @@ export class ApiServer {
       this.#server.listen(port, host, resolve);
     });
     const { port: bound } = this.#server.address() as AddressInfo;
-    return new URL(`http://${host.includes(':') ? `[${host}]` : host}:${bound}`);
+    const scheme = this.#options.tls === undefined ? 'http' : 'https';
+    return new URL(`${scheme}://${host.includes(':') ? `[${host}]` : host}:${bound}`);
   }
 
   /** Serves on a socket that is bound already, in another network namespace perhaps. */
@@ -76,6 +86,14 @@ export class ApiServer {
       this.#server.once('error', reject);
       this.#server.listen({ fd }, resolve);
     });
+  }
+
+  /** As a POST of somebody in this very process. */
+  create(path: string, object: unknown): Stored {
+    const target = this.#targetOf(path);
+    if (target === null) throw new ApiStatus(404, 'NotFound', `nothing is served at ${path}`);
+    const { kind, collection } = target.served;
+    return this.#afterChange(kind, collection.create(target.namespace, object));
   }
 
   /** Ends as if killed: every stream breaks off. What was stored is still there for the next `listen`. */

@@ -3,7 +3,9 @@
  * everything that passes between the clouds meanwhile.
  * @module
  */
+import { ClusterReader } from '../cluster-reader.ts';
 import { deviceSocket, readDevice } from '../device-client.ts';
+import { findMeshFaults } from '../mesh.ts';
 import { type LabPlan, nodesOf, WAN_NETNS } from '../plan.ts';
 import { isAlive } from '../processes.ts';
 import type { Progress } from '../progress.ts';
@@ -20,6 +22,8 @@ const PINGS = { count: 3, intervalMs: 150 } as const;
 /** A handshake and its retry (REKEY_TIMEOUT 5 s and jitter); where a device is known to be dead, nobody waits that long. */
 const PATIENCE_MS = 7000;
 const SHORT_PATIENCE_MS = 1500;
+/** An agent that has just been told something brings its node there in less. */
+const MESH_PATIENCE_MS = 3000;
 /** How many culprits a sentence names. */
 const NAMED = 3;
 
@@ -49,12 +53,18 @@ const reason = (error: unknown): string => (error instanceof Error ? error.messa
 const podsOf = ({ plan, state }: CheckContext) =>
   nodesOf(plan).flatMap(({ pods }) => pods.map((pod) => ({ ...pod, ip: state.podIPs[pod.name] ?? '' })));
 
-const checkDevices = async ({ plan, state, runDirectory }: CheckContext): Promise<Finding> => {
-  const homes = [...nodesOf(plan), plan.laptop];
-  const troubles = await Promise.all(
-    homes.map(async ({ name }) => {
-      const device = state.processes.find(({ role, of }) => role === 'device' && of === name);
-      if (device === undefined || !isAlive(device)) return [`the device process of ${name} does not run`];
+/** The devices and agents that do not run, or do not answer. */
+const findDead = async ({ plan, state, runDirectory }: CheckContext): Promise<string[]> => {
+  const runs = (role: 'device' | 'agent', name: string): boolean => {
+    const found = state.processes.find((each) => each.role === role && each.of === name);
+    return found !== undefined && isAlive(found);
+  };
+  const agents = nodesOf(plan).flatMap(({ name }) =>
+    runs('agent', name) ? [] : [`the agent of ${name} does not run`],
+  );
+  const devices = await Promise.all(
+    [...nodesOf(plan), plan.laptop].map(async ({ name }) => {
+      if (!runs('device', name)) return [`the device process of ${name} does not run`];
       try {
         await readDevice(deviceSocket(runDirectory, name));
         return [];
@@ -63,8 +73,25 @@ const checkDevices = async ({ plan, state, runDirectory }: CheckContext): Promis
       }
     }),
   );
-  const found = troubles.flat();
-  return { ok: found.length === 0, detail: found.length === 0 ? `${homes.length} answer` : found.join('; ') };
+  return [...devices.flat(), ...agents];
+};
+
+const checkDevices = async (context: CheckContext): Promise<Finding> => {
+  const dead = await findDead(context);
+  if (dead.length > 0) return { ok: false, detail: dead.join('; ') };
+  const { plan, state, runDirectory, signal } = context;
+  const nodes = nodesOf(plan);
+  const counts = `${nodes.length + 1} devices and ${nodes.length} agents`;
+  try {
+    const reader = await ClusterReader.open(runDirectory);
+    const mesh = { plan, runDirectory, reader, publicKeys: state.publicKeys, signal };
+    const faults = await findMeshFaults(mesh, nodes, MESH_PATIENCE_MS);
+    if (faults.length === 0) return { ok: true, detail: `${counts}, every node as computed` };
+    return { ok: false, detail: `${counts}, but ${some(faults.map(({ node, why }) => `${node}: ${why}`))}` };
+  } catch (error) {
+    signal?.throwIfAborted();
+    return { ok: false, detail: `${counts}, but ${reason(error)}` };
+  }
 };
 
 const summarize = (results: readonly PingResult[]): Finding => {
@@ -158,7 +185,9 @@ export async function runChecks(context: CheckContext): Promise<Checked> {
 
   const capture = new WanCapture(WAN_NETNS);
   try {
-    const devices = await check('devices', 'every WireGuard device answers', () => checkDevices(context));
+    const devices = await check('devices', 'every agent runs, every WireGuard device answers', () =>
+      checkDevices(context),
+    );
     const patience = devices.ok ? PATIENCE_MS : SHORT_PATIENCE_MS;
     await check('pod-to-pod', 'every pod pings every other pod', async () => {
       matrix = await pingPods(context, patience);

@@ -1,14 +1,15 @@
 /**
- * What the lab asks of its devices: the laptop's configuration and the change after a discovery.
+ * What the lab asks for: the laptop's configuration, the Nodes of its cluster, how pods are made, and what is told.
  * @module
  */
 import { describe, expect, it } from 'vitest';
+import { withPodCIDR } from '../../../src/agent/host/cni-conflist.ts';
+import { laptopObject, nodeObject } from '../../../src/lab/cluster-api.ts';
 import { topologyOf, viewCluster } from '../../../src/lab/cluster-view.ts';
 import { generateKeyPair } from '../../../src/lab/keys.ts';
 import { laptopConfig } from '../../../src/lab/laptop.ts';
-import { endpointChange } from '../../../src/lab/mesh.ts';
 import { type LabOptions, nodesOf, planLab } from '../../../src/lab/plan.ts';
-import { addressInResult, networkConfig } from '../../../src/lab/pods.ts';
+import { addressInResult, conflist, networkConfig } from '../../../src/lab/pods.ts';
 import { describeLab } from '../../../src/lab/report.ts';
 import { describeHandshakes } from '../../../src/lab/status.ts';
 import type { DeviceStatus, PeerStatus } from '../../../src/noise/device-config.ts';
@@ -71,40 +72,27 @@ const peer = (fill: number, endpoint: string, handshake: number): PeerStatus => 
 });
 const device = (...peers: PeerStatus[]): DeviceStatus => ({ peers });
 
-describe('after a discovery', () => {
-  it('a peer with the right endpoint is not touched', () => {
-    const have = device(peer(1, '203.0.113.34:51820', 0));
-    expect(endpointChange(have, { peers: have.peers })).toEqual({ peers: [] });
+describe('the cluster', () => {
+  const plan = planLab({ nodesPerCloud: 2, granularity: 'full' });
+  const [first, second] = nodesOf(plan).map(nodeObject);
+
+  it('has Nodes as a user of Kilo annotates them: what is public is forced, what is behind NAT keeps itself open', () => {
+    expect(first?.metadata.annotations).toEqual({
+      'kilo.squat.ai/location': 'aws',
+      'kilo.squat.ai/force-endpoint': '203.0.113.42:51820',
+    });
+    expect(second?.metadata.annotations).toEqual({
+      'kilo.squat.ai/location': 'aws',
+      'kilo.squat.ai/persistent-keepalive': '25',
+    });
+    expect(second?.spec).toEqual({ podCIDR: '10.42.1.0/24', podCIDRs: ['10.42.1.0/24'] });
   });
 
-  it('a peer with a session only learns its endpoint', () => {
-    const change = endpointChange(device(peer(1, '192.168.10.11:51820', NOW)), {
-      peers: [peer(1, '203.0.113.34:51820', 0)],
-    });
-    expect(change.peers).toEqual([
-      {
-        publicKey: new Uint8Array(32).fill(1),
-        updateOnly: true,
-        endpoint: parseEndpoint('203.0.113.34:51820'),
-      },
-    ]);
-  });
-
-  it('a peer without one is made anew, so that it is dialled at once', () => {
-    const { peers } = endpointChange(device(peer(1, '192.168.10.11:51820', 0)), {
-      peers: [peer(1, '203.0.113.34:51820', 0)],
-    });
-    expect(peers).toHaveLength(2);
-    expect(peers[0]).toEqual({ publicKey: new Uint8Array(32).fill(1), remove: true });
-    expect(peers[1]).toMatchObject({
-      replaceAllowedIps: true,
-      endpoint: parseEndpoint('203.0.113.34:51820'),
-    });
-  });
-
-  it('an endpoint nobody knows yet takes nothing away', () => {
-    expect(endpointChange(device(peer(1, '203.0.113.34:51820', 0)), { peers: [peer(1, '', 0)] })).toEqual({
-      peers: [],
+  it('has the laptop as a Peer that roams', () => {
+    expect(laptopObject(plan, 'key').spec).toEqual({
+      publicKey: 'key',
+      allowedIPs: ['10.0.0.5/32'],
+      persistentKeepalive: 25,
     });
   });
 });
@@ -113,7 +101,10 @@ describe('pods', () => {
   it('are configured as Kilo configures its bridge, with leases of each node’s own', () => {
     const [first, second] = nodesOf(planLab({ nodesPerCloud: 2, granularity: 'full' }));
     if (first === undefined || second === undefined) throw new Error('the plan has nodes');
-    expect(networkConfig(first, '/run/x')).toMatchObject({
+    const [config, other] = [first, second].map((node) =>
+      networkConfig(withPodCIDR(JSON.stringify(conflist(node, '/run/x')), cidr(node.podCIDR)) ?? ''),
+    );
+    expect(config).toMatchObject({
       name: 'kubernetes',
       type: 'kilowire',
       bridge: 'kube-bridge',
@@ -123,7 +114,7 @@ describe('pods', () => {
       stateDir: '/run/x/aws-0/cni/state',
       ipam: { type: 'host-local', ranges: [[{ subnet: '10.42.0.0/24' }]] },
     });
-    expect(networkConfig(second, '/run/x')).toMatchObject({ stateDir: '/run/x/aws-1/cni/state' });
+    expect(other).toMatchObject({ stateDir: '/run/x/aws-1/cni/state' });
   });
 
   it('have the first address of the result', () => {

@@ -112,6 +112,27 @@ describe('the filter on the wan', () => {
     expect(seen(ipv6, { ...INCOMING, protocol: 0x86dd })).toBe('other');
   });
 
+  it('leaves out what is said to the API server on its port, and by it, and nothing else of either', () => {
+    const tcp = (from: number, to: number): Uint8Array => {
+      const header = new Uint8Array(40);
+      new DataView(header.buffer).setUint16(0, from);
+      new DataView(header.buffer).setUint16(2, to);
+      return header;
+    };
+    const api = [203, 0, 113, 6];
+    const byApi = (packet: Uint8Array): Uint8Array =>
+      Uint8Array.from([...packet.subarray(0, 12), ...api, ...packet.subarray(16)]);
+    expect(seen(ipv4(6, tcp(40_000, 6443), { to: api }))).toBe('nothing');
+    expect(seen(ipv4(6, tcp(40_000, 6443), { to: api, options: 2 }))).toBe('nothing');
+    expect(seen(byApi(ipv4(6, tcp(6443, 40_000))))).toBe('nothing');
+    expect(seen(ipv4(6, tcp(40_000, 6444), { to: api }))).toBe('other');
+    expect(seen(ipv4(6, tcp(6443, 40_000), { to: api }))).toBe('other');
+    expect(seen(ipv4(6, tcp(40_000, 6443)))).toBe('other');
+    expect(seen(byApi(ipv4(6, tcp(40_000, 6443))))).toBe('other');
+    expect(seen(ipv4(17, tcp(40_000, 6443), { to: api }))).toBe('other');
+    expect(seen(ipv4(6, tcp(40_000, 6443), { to: api, fragment: 185 }))).toBe('other');
+  });
+
   it('passes over what stays on its segment, and over the second sight of what is forwarded', () => {
     expect(seen(new Uint8Array(28), { ...INCOMING, protocol: 0x0806 })).toBe('nothing');
     const multicast = new Uint8Array(60);
