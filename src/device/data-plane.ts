@@ -122,7 +122,7 @@ class DataPlane {
     while (this.#running) {
       const wasFrozen = this.#frozen;
       if (wasFrozen) this.#poll.waitForFirst();
-      else this.#poll.wait(this.#sleepFor(now));
+      else this.#poll.wait(this.#tellRunning ? 0 : this.#sleepFor(now));
       now = this.#clock.now();
       transport.wallOffset = Date.now() - now;
       if (this.#poll.ready(EVENT) !== 0) {
