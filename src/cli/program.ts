@@ -8,6 +8,7 @@ import { withPersistentFlags } from './cluster-options.ts';
 import { cniCommand } from './cni.ts';
 import { connectCommand } from './connect.ts';
 import { deviceCommand } from './device.ts';
+import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
 import { graphCommand } from './graph.ts';
 import { takeOverFlags } from './inherited-flags.ts';
@@ -66,6 +67,7 @@ ${EXIT_STATUS}`,
     .addCommand(statusCommand())
     .addCommand(planCommand())
     .addCommand(explainCommand())
+    .addCommand(doctorCommand())
     .addCommand(connectCommand())
     .addCommand(manifestsCommand())
     .addCommand(versionCommand('kilowire'));
@@ -91,5 +93,6 @@ ${EXIT_STATUS}`,
     .addCommand(statusCommand())
     .addCommand(planCommand())
     .addCommand(explainCommand())
+    .addCommand(doctorCommand())
     .addCommand(connectCommand())
     .addCommand(versionCommand('kgctl'));
