@@ -8,6 +8,7 @@ import { basename } from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
 import { asCniError, CniError, errorDocument } from './cni-error.ts';
 import { errorCode } from './files.ts';
+import { errorUnderName } from './go-name.ts';
 import {
   type Environment,
   newestVersion,
@@ -32,7 +33,15 @@ CNI protocol versions supported: ${supportedVersions.join(', ')}
 const longestConfiguration = 16 << 20;
 
 function run(request: Request, env: Environment): string {
-  const type = request.config.string('type') || basename(process.argv0);
+  const name = request.config.string('type') || basename(process.argv0);
+  try {
+    return runAs(name, request, env);
+  } catch (error) {
+    throw errorUnderName(name, error);
+  }
+}
+
+function runAs(type: string, request: Request, env: Environment): string {
   if (type === 'loopback') return runLoopback(request);
   if (type === 'portmap' || type === 'bandwidth') return runChained(type, request, env);
   switch (request.verb) {

@@ -44,7 +44,10 @@ export function findNetns(path: string): Netns | undefined {
   if (target.dev !== own.dev || target.ino === own.ino) {
     closeSync(fd);
     if (target.dev === own.dev)
-      throw new CniError('ERR_CNI_NETNS', "plugin's netns and netns from CNI_NETNS should not be the same");
+      throw new CniError(
+        'ERR_CNI_OWN_NETNS',
+        "plugin's netns and netns from CNI_NETNS should not be the same",
+      );
     throw new CniError('ERR_CNI_NETNS', `failed to open netns "${path}": it is not a network namespace`);
   }
   return { fd, path, id: `${target.dev}:${target.ino}`, close: () => closeSync(fd) };
