@@ -127,7 +127,12 @@ export class TrialNode {
 
   /** What is there now and was not when only the keeper was attached, and what of the keeper is gone. */
   leaks(): readonly string[] {
-    const now = this.#look();
+    let now = this.#look();
+    // Links that DEL gave up are deleted after it: without a bridge and a name until then, and only for a moment.
+    for (let turn = 0; turn < 100 && now.some((thing) => !this.#baseline.includes(thing)); turn += 1) {
+      Atomics.wait(pause, 0, 0, 10);
+      now = this.#look();
+    }
     return [
       ...now.filter((thing) => !this.#baseline.includes(thing)).map((thing) => `left: ${thing}`),
       ...this.#baseline.filter((thing) => !now.includes(thing)).map((thing) => `gone: ${thing}`),

@@ -3,9 +3,11 @@
  * Source: CNI specification 1.1.0 §2 to §4.
  * @module
  */
-import { fstatSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { basename } from 'node:path';
+import { sys } from '#sys';
 import manifest from '../../package.json' with { type: 'json' };
+import { deleteInBackground, isSomethingAbandoned } from './abandoned.ts';
 import { asCniError, CniError, errorDocument } from './cni-error.ts';
 import { errorCode } from './files.ts';
 import { errorUnderName } from './go-name.ts';
@@ -141,4 +143,14 @@ function pause(): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
 }
 
-process.exit(main(process.env));
+/** With what was abandoned deleted by another process: whoever reads our output must not have to wait for that one. */
+function leave(status: number): never {
+  if (isSomethingAbandoned()) {
+    deleteInBackground();
+    for (const fd of [0, 1, 2]) closeSync(fd);
+    sys.exit(status);
+  }
+  process.exit(status);
+}
+
+leave(main(process.env));

@@ -6,11 +6,13 @@
 import { readFileSync } from 'node:fs';
 import type { NetlinkSocket } from '../linux/netlink.ts';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
+import { abandonLink, freeName } from './abandoned.ts';
 import type { AttachmentName } from './attachment-name.ts';
 import { dropTableIfUnused, removeNat } from './attachment-nat.ts';
 import { deleteIfb, unlimitBandwidth } from './bandwidth.ts';
 import { LeaseStore } from './ipam/lease-store.ts';
 import { releaseIsolation } from './isolation.ts';
+import { netnsIdAt } from './netns.ts';
 import type { AttachmentRecord, RecordStore } from './record.ts';
 import { releaseGuard } from './spoof-guard.ts';
 import { deleteVeth } from './veth.ts';
@@ -19,12 +21,19 @@ import { deleteVeth } from './veth.ts';
  * Back to nothing: traffic first, then the address (nobody else may have it while we still answer for it),
  * then the record, which has to outlive all it tells of.
  */
-export function undo(records: RecordStore, record: AttachmentRecord, socket: NetlinkSocket): void {
+export function undo(
+  records: RecordStore,
+  record: AttachmentRecord,
+  socket: NetlinkSocket,
+  links: 'deleted' | 'abandoned' = 'deleted',
+): void {
   // Links do not survive a reboot; a record that tells nothing of its boot is taken for one of this.
-  if (record.hostVeth !== '' && (record.bootId === '' || record.bootId === bootId()))
-    deleteVeth(socket, record.hostVeth);
+  if (record.hostVeth !== '' && (record.bootId === '' || record.bootId === bootId())) {
+    if (links === 'deleted' || !abandonVeth(socket, record)) deleteVeth(socket, record.hostVeth);
+  }
   if (record.shaped !== undefined) unlimitBandwidth(socket, record.shaped);
-  if (record.ifb !== undefined) deleteIfb(socket, record.ifb);
+  if (record.ifb !== undefined && (links === 'deleted' || !abandonLink(socket, record.ifb)))
+    deleteIfb(socket, record.ifb);
   if (record.nat) removeNat(record);
   if (record.guarded && record.hostVeth !== '') releaseGuard(record.network, record.hostVeth);
   if (record.leases !== '') {
@@ -39,6 +48,16 @@ export function undo(records: RecordStore, record: AttachmentRecord, socket: Net
   records.remove(record);
   dropTableIfUnused(records, record.network);
   if (record.isolated) releaseIsolation(records.stateDir, record.network, () => records.isEmpty());
+}
+
+/** False when the pair is to be deleted at once, because the container's namespace cannot be entered or its end not renamed. */
+function abandonVeth(socket: NetlinkSocket, record: AttachmentRecord): boolean {
+  if (record.netns === '' || netnsIdAt(record.netns) !== record.netnsId) return false;
+  try {
+    return abandonLink(socket, record.hostVeth) && freeName(record, record.netns);
+  } catch {
+    return false;
+  }
 }
 
 let boot: string | undefined;
@@ -57,6 +76,7 @@ export function reclaim(
   records: RecordStore,
   name: AttachmentName,
   isStale: (record: AttachmentRecord | undefined) => boolean,
+  links: 'deleted' | 'abandoned' = 'deleted',
 ): void {
   const lock = records.lock(name);
   try {
@@ -66,7 +86,7 @@ export function reclaim(
     else {
       const socket = openRouteSocket();
       try {
-        undo(records, record, socket);
+        undo(records, record, socket, links);
       } finally {
         socket.close();
       }

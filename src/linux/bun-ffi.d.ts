@@ -12,5 +12,6 @@ declare module 'bun:ffi' {
     path: string,
     symbols: Readonly<Record<string, Declaration>>,
   ): { readonly symbols: Readonly<Record<string, ((...args: unknown[]) => unknown) | undefined>> };
+  export function ptr(bytes: Uint8Array): number;
   export const read: { i32(pointer: number, offset: number): number };
 }

@@ -69,7 +69,7 @@ export type NewLink = LinkCommon &
     | { readonly kind: 'bridge'; readonly bridge?: BridgeOptions }
     | { readonly kind: 'ipip'; readonly ipip?: IpipOptions }
     | { readonly kind: 'vlan'; readonly parent: number; readonly id: number }
-    | { readonly kind: 'dummy' | 'ifb' }
+    | { readonly kind: 'dummy' | 'ifb' | 'wireguard' }
   );
 
 export interface LinkChange {
@@ -86,6 +86,8 @@ export interface LinkChange {
   readonly queueLength?: number | undefined;
   /** A descriptor of the namespace the link moves to. */
   readonly namespace?: number | undefined;
+  /** Links may be put into a group, which `deleteGroup` deletes at once. */
+  readonly group?: number | undefined;
 }
 
 export interface Link {
@@ -172,9 +174,10 @@ export const newLink = (link: NewLink): Request => ({
   },
 });
 
-export const changeLink = (index: number, change: LinkChange): Request => ({
+/** By index, or by name: then `change.name` cannot be a new one. */
+export const changeLink = (link: number | string, change: LinkChange): Request => ({
   name: 'RTM_NEWLINK',
-  subject: `link ${index}`,
+  subject: `link ${link}`,
   type: RTM_NEWLINK,
   flags: 0,
   body: (w) => {
@@ -189,15 +192,16 @@ export const changeLink = (index: number, change: LinkChange): Request => ({
     bit(change.promiscuous, IFF_PROMISC);
     bit(change.allMulticast, IFF_ALLMULTI);
     bit(change.arp === undefined ? undefined : !change.arp, IFF_NOARP);
-    linkHeader(w, index, flags, mask);
+    linkHeader(w, typeof link === 'number' ? link : 0, flags, mask);
     writeAttributes(w, LinkAttributes, {
-      name: change.name,
+      name: typeof link === 'number' ? change.name : link,
       mac: change.mac,
       mtu: change.mtu,
       master: change.master,
       alias: change.alias,
       queueLength: change.queueLength,
       namespace: change.namespace,
+      group: change.group,
     });
   },
 });
@@ -223,6 +227,18 @@ export const deleteLink = (link: number | string): Request => ({
   type: RTM_DELLINK,
   flags: 0,
   body: (w) => identify(w, link),
+});
+
+/** All links of a group; ENODEV when it has none. */
+export const deleteGroup = (group: number): Request => ({
+  name: 'RTM_DELLINK',
+  subject: `link group ${group}`,
+  type: RTM_DELLINK,
+  flags: 0,
+  body: (w) => {
+    linkHeader(w, 0, 0, 0);
+    writeAttributes(w, LinkAttributes, { group });
+  },
 });
 
 const identify = (w: MessageWriter, link: number | string, filter?: number): void => {

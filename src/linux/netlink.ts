@@ -104,6 +104,16 @@ export class NetlinkSocket {
     this.close();
   }
 
+  /**
+   * Another process sends it, which outlives this one and is waited for by nobody: for what takes the kernel long. Only
+   * exit may follow, see `Sys.writeInBackground`. False where that cannot be done: send it yourself then.
+   */
+  requestInBackground(request: Request): boolean {
+    const writer = new MessageWriter(256);
+    writer.message(request.type, request.flags | NLM_F_REQUEST, ++this.#sequence, request.body);
+    return sys.writeInBackground(this.fd, writer.bytes);
+  }
+
   /** Sends one request and waits for its acknowledgement. */
   request(request: Request): void {
     this.batch([request]);

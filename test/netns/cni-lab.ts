@@ -138,7 +138,10 @@ export class CniLab {
     state: readonly string[];
     nat: string;
   } {
-    const links = this.run('ip', '-o', 'link', 'show', 'type', 'veth');
+    // DEL answers while the kernel still takes the links apart.
+    const find = (): string => this.run('ip', '-o', 'link', 'show', 'type', 'veth');
+    let links = find();
+    for (let turn = 0; turn < 100 && links.includes('group 1802071151'); turn += 1) links = find();
     return {
       veths: [...links.matchAll(/^\d+: ([^:@]+)/gm)].map(([, name]) => name ?? ''),
       leases: this.files(`/var/lib/cni/networks/${network}`).filter(

@@ -41,6 +41,8 @@ export interface Call {
   /** '' for a runtime that has lost it. */
   readonly netns?: string;
   readonly config?: object;
+  /** In place of a configuration. */
+  readonly stdin?: string;
   /** Another node than this world's. */
   readonly node?: string;
   readonly env?: Readonly<Record<string, string>>;
@@ -110,7 +112,7 @@ export class CniWorld {
     return `/run/netns/${this.#podName(pod)}`;
   }
 
-  start({ verb, pod, ifname = 'eth0', netns, config, node = this.node, env = {} }: Call): {
+  start({ verb, pod, ifname = 'eth0', netns, config, stdin, node = this.node, env = {} }: Call): {
     process: ChildProcess;
     answer: Promise<Answer>;
   } {
@@ -146,7 +148,7 @@ export class CniWorld {
       stderr += chunk;
     });
     child.stdin.on('error', () => {});
-    child.stdin.end(JSON.stringify(config ?? this.config()));
+    child.stdin.end(stdin ?? JSON.stringify(config ?? this.config()));
     const answer = new Promise<Answer>((resolve, reject) => {
       child.on('error', reject);
       child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
@@ -184,10 +186,15 @@ export class CniWorld {
     });
   }
 
+  /** DEL answers while the kernel still takes the links apart: without a bridge, down and nameless. */
   links(namespace = this.node): readonly Link[] {
     const socket = openRouteSocketIn(`/run/netns/${namespace}`);
     try {
-      return listLinks(socket);
+      for (let turn = 0; ; turn += 1) {
+        const links = listLinks(socket);
+        if (turn === 500 || !links.some(isGivenUp)) return links;
+        pause(10);
+      }
     } finally {
       socket.close();
     }
@@ -231,5 +238,12 @@ export class CniWorld {
     return `${this.#prefix}-${pod}`;
   }
 }
+
+const isGivenUp = ({ name, attributes }: Link): boolean =>
+  attributes.group === 0x6b696c6f || name.startsWith('kwgone');
+
+const pause = (milliseconds: number): void => {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+};
 
 export const nothing = { veths: [], leases: [], state: [], tables: '' };

@@ -6,6 +6,7 @@
  */
 import { deleteLink, getLink } from '../../linux/link.ts';
 import { openRouteSocketIn } from '../../linux/namespaces.ts';
+import { sweep } from '../abandoned.ts';
 import { IpamPlugin } from '../delegate.ts';
 import { ForeignLeases } from '../ipam/foreign-leases.ts';
 import { LeaseStore, type Owner } from '../ipam/lease-store.ts';
@@ -20,11 +21,19 @@ export function del(request: Request, env: Environment): void {
   const records = new RecordStore(paths, request.network);
   let known = false;
   if (records.mentions(request))
-    reclaim(records, request, (record) => {
-      known = record !== undefined;
-      return true;
-    });
-  if (!known) deleteForeignLink(request);
+    reclaim(
+      records,
+      request,
+      (record) => {
+        known = record !== undefined;
+        return true;
+      },
+      'abandoned',
+    );
+  if (!known) {
+    deleteForeignLink(request);
+    sweep();
+  }
   IpamPlugin.of(request, env)?.run('DEL');
   if (known) return;
   const store = new LeaseStore(paths.leases, request, '');

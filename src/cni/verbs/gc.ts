@@ -3,6 +3,7 @@
  * Everything is tried; what failed is told at the end.
  * @module
  */
+import { sweep } from '../abandoned.ts';
 import { fileName } from '../attachment-name.ts';
 import { withNat } from '../attachment-nat.ts';
 import { CniError } from '../cni-error.ts';
@@ -32,6 +33,7 @@ export function gc(request: Request, env: Environment): void {
   for (const name of records.names()) {
     if (!valid.has(fileName(name))) attempt(fileName(name), () => reclaim(records, name, () => true));
   }
+  attempt('links', sweep);
   attempt('leases', () => collectLeases(paths.leases, valid));
   attempt('host ports', () => withNat(request.network, (table) => table.retain(valid)));
   attempt('IPAM plugin', () => IpamPlugin.of(request, env)?.run('GC'));
