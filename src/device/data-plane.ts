@@ -218,12 +218,10 @@ class DataPlane {
     return this.#slab.bytes.slice(at, at + ENDPOINT_SIZE);
   }
 
+  /** One batch; the eventfd stays readable while there are more, and packets have their turn in between. */
   #fetchCommands(now: number): void {
-    for (;;) {
-      const received = receiveMessageOnPort(this.#port) as { message: PlaneCommand[] } | undefined;
-      if (received === undefined) return;
-      for (const command of received.message) this.#obey(command, now);
-    }
+    const received = receiveMessageOnPort(this.#port) as { message: PlaneCommand[] } | undefined;
+    for (const command of received?.message ?? []) this.#obey(command, now);
   }
 
   #obey(command: PlaneCommand, now: number): void {

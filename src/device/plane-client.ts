@@ -14,7 +14,12 @@ import type { PlaneBoot, PlaneCommand, PlaneEvent, PlaneSnapshot } from './plane
 export const MAILBOX_SLOTS = 4096;
 /** A batch is sent when it has grown to this, so that a configuration of any size streams. */
 const BATCH = 512;
-const EFD_CLOEXEC_NONBLOCK = libc.O_NONBLOCK | libc.O_CLOEXEC;
+/** Runs of ranges, which may wait for each other, are sent when there are so many: a millisecond or two of work. */
+const RUNS = 8;
+/** Or after so many ms. */
+const RUNS_WAIT = 5;
+/** With EFD_SEMAPHORE: one read, one batch. */
+const EFD_FLAGS = libc.O_NONBLOCK | libc.O_CLOEXEC | 1;
 
 export interface PlaneOptions {
   readonly tunFd: number;
@@ -58,6 +63,8 @@ export class PlaneClient {
   readonly #waiting = new Map<string, (event: PlaneEvent) => void>();
   #batch: PlaneCommand[] = [];
   #flushing = false;
+  #runs = 0;
+  #later: NodeJS.Timeout | undefined;
   #nextSnapshot = 0;
   #stopped = false;
 
@@ -68,7 +75,7 @@ export class PlaneClient {
   ) {
     const buffer = Mailbox.allocate(MAILBOX_SLOTS);
     this.mailbox = new Mailbox(buffer);
-    this.#eventFd = libc.eventfd(0, EFD_CLOEXEC_NONBLOCK);
+    this.#eventFd = libc.eventfd(0, EFD_FLAGS);
     const boot: PlaneBoot = { ...options, eventFd: this.#eventFd, mailbox: buffer };
     this.#worker = new Worker(workerFile(), { workerData: boot, name: 'data-plane' });
     this.#worker.on('message', (event: PlaneEvent) => {
@@ -89,10 +96,13 @@ export class PlaneClient {
     });
   }
 
-  /** Queues a command; the batch leaves at the end of this turn of the event loop. */
+  /** Queues a command; the batch leaves at the end of this turn of the event loop, or soon when it is ranges alone. */
   send(command: PlaneCommand): void {
     this.#batch.push(command);
-    if (this.#batch.length >= BATCH) this.flush();
+    const isRun = command.kind === 'allow';
+    if (isRun) this.#runs += 1;
+    if (this.#batch.length >= BATCH || this.#runs >= RUNS) this.flush();
+    else if (isRun) this.#later ??= setTimeout(() => this.flush(), RUNS_WAIT);
     else if (!this.#flushing) {
       this.#flushing = true;
       queueMicrotask(() => this.flush());
@@ -101,6 +111,9 @@ export class PlaneClient {
 
   flush(): void {
     this.#flushing = false;
+    clearTimeout(this.#later);
+    this.#later = undefined;
+    this.#runs = 0;
     if (this.#batch.length === 0) return;
     const batch = this.#batch;
     this.#batch = [];

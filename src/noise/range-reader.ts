@@ -27,7 +27,7 @@ export class RangeReader {
     return this.#range;
   }
 
-  /** Reads one whole line at `from`; the place behind its newline, or -1 when it is none of ours. */
+  /** Reads one line at `from`, whose newline is there; the place behind it, or -1 when it is none of ours. */
   read(bytes: Uint8Array, from: number): number {
     for (let i = 0; i < NAME.length; i += 1) if (bytes[from + i] !== NAME[i]) return -1;
     this.#bytes = bytes;

@@ -46,6 +46,8 @@ export interface SetSink {
   peerEnd(): void;
 }
 
+const NEWLINE = 0x0a;
+
 const decoder = new TextDecoder('utf-8');
 /** Keeps nothing from one call to the next. */
 const ranges = new RangeReader();
@@ -83,13 +85,16 @@ export class SetParser {
    */
   ranges(chunk: Uint8Array, from: number): number {
     if (this.#section !== 'live') return from;
+    // No reading stops later than at a newline, and none is begun behind the last.
+    const end = chunk.lastIndexOf(NEWLINE) + 1;
     let at = from;
-    for (;;) {
+    while (at < end) {
       const next = ranges.read(chunk, at);
       // What is refused here is refused again as a line.
       if (next < 0 || this.#sink.allowedIp(ranges.range) !== 0) return at;
       at = next;
     }
+    return at;
   }
 
   /** The empty line, or the end of the stream: closes the last section. */
