@@ -20,6 +20,7 @@ import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
 import { version } from './version.ts';
 import { versionCommand } from './version-command.ts';
+import { webhookCommand } from './webhook.ts';
 
 export type ProgramName = 'kilowire' | 'kgctl';
 
@@ -59,6 +60,7 @@ ${EXIT_STATUS}`,
     )
     .addCommand(labCommand())
     .addCommand(agentCommand())
+    .addCommand(webhookCommand())
     .addCommand(deviceCommand())
     .addCommand(cniCommand())
     .addCommand(topCommand())
