@@ -15,6 +15,7 @@ import type { Slab } from '../tun/slab.ts';
 import { UdpReceiver } from '../tun/udp-port.ts';
 import { Drop } from './drops.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
+import { StrayData } from './stray-data.ts';
 
 const TYPE_TRANSPORT = 4;
 const INITIATION_SIZE = 148;
@@ -37,6 +38,7 @@ export class Ingress {
   readonly #gate: HandshakeGate;
   readonly #tunFd: number;
   readonly #receiver: UdpReceiver;
+  readonly #stray: StrayData;
   readonly #slots: number;
   readonly #cut: number;
   readonly #lengths: number;
@@ -62,6 +64,7 @@ export class Ingress {
     this.#gate = gate;
     this.#tunFd = tunFd;
     this.#receiver = new UdpReceiver(slab);
+    this.#stray = new StrayData(slab.bytes, transport);
     this.#slots = slab.take(SLOTS * SLOT_STRIDE);
     this.#cut = slab.take(SLOT_STRIDE);
     this.#lengths = kernel.groLengths() >> 2;
@@ -132,6 +135,7 @@ export class Ingress {
     const slot = transport.receiveKeypair(view.getUint32(at + 4, true), now);
     if (slot === NONE) {
       this.#count(Drop['unknown-index']);
+      this.#stray.seen(this.#receiver.source, now);
       return;
     }
     const low = view.getUint32(at + 8, true);
