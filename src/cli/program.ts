@@ -6,6 +6,7 @@ import { Command } from 'commander';
 import { agentCommand } from './agent.ts';
 import { withPersistentFlags } from './cluster-options.ts';
 import { cniCommand } from './cni.ts';
+import { askCommand, completionCommand } from './completion.ts';
 import { connectCommand } from './connect.ts';
 import { deviceCommand } from './device.ts';
 import { doctorCommand } from './doctor.ts';
@@ -72,7 +73,9 @@ ${EXIT_STATUS}`,
     .addCommand(doctorCommand())
     .addCommand(connectCommand())
     .addCommand(manifestsCommand())
-    .addCommand(versionCommand('kilowire'));
+    .addCommand(versionCommand('kilowire'))
+    .addCommand(completionCommand('kilowire'))
+    .addCommand(askCommand(), { hidden: true });
 
 const kgctl = (): Command =>
   common(
@@ -97,4 +100,6 @@ ${EXIT_STATUS}`,
     .addCommand(explainCommand())
     .addCommand(doctorCommand())
     .addCommand(connectCommand())
-    .addCommand(versionCommand('kgctl'));
+    .addCommand(versionCommand('kgctl'))
+    .addCommand(completionCommand('kgctl'))
+    .addCommand(askCommand(), { hidden: true });
