@@ -17,7 +17,7 @@ export interface WatchSettings {
 }
 
 const DEFAULT_TIMEOUT_SECONDS = 1800;
-/** Bookmarks come this long before the end too. */
+/** Bookmarks come this long before the end too; a shorter watch ends without. */
 const LAST_BOOKMARK_MS = 2000;
 const INITIAL_EVENTS_END = { 'k8s.io/initial-events-end': 'true' };
 
@@ -90,7 +90,8 @@ export const serveWatch = (
   // A version from the future is waited for in silence, bookmarks and all.
   if (bookmarks && since <= store.revision) {
     timers.push(setInterval(bookmark, settings.bookmarkMs));
-    timers.push(setTimeout(bookmark, Math.max(0, seconds * 1000 - LAST_BOOKMARK_MS)));
+    if (seconds * 1000 > LAST_BOOKMARK_MS)
+      timers.push(setTimeout(bookmark, seconds * 1000 - LAST_BOOKMARK_MS));
   }
   for (const timer of timers) timer.unref();
   return end;
