@@ -1,5 +1,5 @@
 /**
- * `npm run docs`: writes docs/api/*.md from the declarations and docstrings of what the package exports. TypeScript's
+ * `npm run docs`: writes docs/commands.md, and docs/api/*.md from the declarations and docstrings of what the package exports. TypeScript's
  * compiler has no stable API for this, and none is needed: declarations are regular text, one statement an export.
  * @module
  */
@@ -7,6 +7,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { declarationFile, emitDeclarations, libraries } from './build-library.ts';
+import { commandPage } from './command-page.ts';
 import { root } from './tree.ts';
 
 interface Declaration {
@@ -128,4 +129,5 @@ export function apiPages(): Map<string, string> {
 if (process.argv[1]?.endsWith('api-pages.ts') === true) {
   mkdirSync(join(root, 'docs/api'), { recursive: true });
   for (const [name, text] of apiPages()) writeFileSync(join(root, 'docs/api', name), text);
+  writeFileSync(join(root, 'docs/commands.md'), commandPage());
 }
