@@ -46,7 +46,9 @@ const ifnameSpace = /[/:\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u
 export function parseVerb(env: Environment): Verb {
   const verb = env.CNI_COMMAND ?? '';
   if (!Object.hasOwn(required, verb))
-    throw new CniError('ERR_CNI_ENVIRONMENT', `unknown CNI_COMMAND: ${verb}`);
+    throw new CniError('ERR_CNI_ENVIRONMENT', `unknown CNI_COMMAND: ${verb}`, {
+      details: `it is one of ${Object.keys(required).join(', ')}`,
+    });
   return verb as Verb;
 }
 

@@ -19,10 +19,11 @@ describe.skipIf(process.getuid?.() !== 0).each(programs)('the command, $name', (
     env: Record<string, string>,
     stdin: string,
     options: { uid?: number; gid?: number; cwd?: string } = {},
+    typed: readonly string[] = [],
   ): Promise<Answer> => {
     const [file = '', ...args] = program.command;
     return new Promise((resolve) => {
-      const child = spawn(file, args, { env: { PATH: '/usr/bin:/bin', ...env }, ...options });
+      const child = spawn(file, [...args, ...typed], { env: { PATH: '/usr/bin:/bin', ...env }, ...options });
       let stdout = '';
       let stderr = '';
       child.stdout.on('data', (chunk) => {
@@ -45,6 +46,25 @@ describe.skipIf(process.getuid?.() !== 0).each(programs)('the command, $name', (
       stderr: expect.stringMatching(
         /^CNI kilowire plugin v\d.*\nCNI protocol versions supported: 0\.1\.0, 0\.2\.0, 0\.3\.0, 0\.3\.1, 0\.4\.0, 1\.0\.0, 1\.1\.0\n$/,
       ),
+    });
+  });
+
+  test.each([['--help'], ['add'], ['ADD', 'network.json']])(
+    'typed with %s it says the same',
+    async (...typed) => {
+      const said = await run({}, '', {}, typed);
+      expect({ code: said.code, stdout: said.stdout }).toEqual({ code: 0, stdout: '' });
+      expect(said.stderr).toMatch(/^CNI kilowire plugin v.*a container runtime calls it with CNI_COMMAND/);
+    },
+  );
+
+  test('a typing error in the command is told with what there is', async () => {
+    const { stdout } = await run({ CNI_COMMAND: 'DELL' }, '');
+    expect(JSON.parse(stdout)).toEqual({
+      cniVersion: '1.1.0',
+      code: 4,
+      msg: 'unknown CNI_COMMAND: DELL',
+      details: 'it is one of ADD, CHECK, DEL, GC, STATUS, VERSION',
     });
   });
 

@@ -158,6 +158,7 @@ const chained: readonly Case[] = [
   portmap('a mark bit beyond all', tcp, { markMasqBit: 32 }),
   portmap('a negative mark bit', tcp, { markMasqBit: -1 }),
   portmap('mark bit and mark chain', tcp, { markMasqBit: 5, externalSetMarkChain: 'KUBE-MARK-MASQ' }),
+  portmap('conditions of iptables', tcp, { conditionsV4: ['-s', '192.0.2.0/24'] }),
   portmap('an unknown backend', tcp, { backend: 'ebtables' }),
   portmap('no prevResult', tcp, { prevResult: undefined }),
   portmap('ports as text', tcp, { runtimeConfig: { portMappings: 'all' } }),

@@ -32,6 +32,7 @@ const differences: Readonly<Record<string, { go: RegExp; ours: RegExp }>> = {
   'bridge: DEL with mtu as text': { go: /^999 /, ours: /^ok/ },
   // What belongs to iptables, which is not used.
   'portmap: mark bit and mark chain': { go: /^999 /, ours: /^2 "externalSetMarkChain"/ },
+  'portmap: conditions of iptables': { go: /^ok/, ours: /^2 "conditionsV4"/ },
 };
 
 /** Both refuse it with the same code; one speaks of the key, the other of what came of it. */
