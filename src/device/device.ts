@@ -99,10 +99,6 @@ export class Device {
     return this.#options.log;
   }
 
-  get listenPort(): number {
-    return this.#sockets.port;
-  }
-
   /** Effects of one `set` of the control socket. Several may be under way at once. */
   configure(): SetSink {
     return new DeviceConfiguration(this);
@@ -183,6 +179,11 @@ export class Device {
     void this.#answerMail();
     this.#link.follow();
     await running;
+  }
+
+  /** After `freeze`, for good: somebody else has them. */
+  closeSockets(): void {
+    this.#sockets.closeAll();
   }
 
   get #parts(): DeviceParts {

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as libc from '../linux/libc.ts';
 import { watchReadable } from '../linux/readiness.ts';
-import { receiveMessage, sendMessage } from '../linux/unix-socket.ts';
+import { type ReceivedMessage, receiveMessage, sendMessage } from '../linux/unix-socket.ts';
 import { DeviceError } from './device-error.ts';
 import { Message, PIECE } from './takeover.ts';
 
@@ -65,6 +65,8 @@ export class TakeoverChannel {
         if (performance.now() > deadline) throw takeoverError(`The other process does not take '${kind}'.`);
         await sleep(1);
       }
+    } catch (error) {
+      throw this.#refusal() ?? error;
     } finally {
       message.fill(0);
     }
@@ -75,7 +77,7 @@ export class TakeoverChannel {
     const expected = kinds.join(' or ');
     const deadline = performance.now() + patience;
     for (;;) {
-      const received = receiveMessage(this.#fd, this.#buffer);
+      const received = this.#next(expected);
       if (received === undefined) {
         if (await readable(this.#fd, deadline - performance.now())) continue;
         throw takeoverError(`The other process did not say '${expected}' within ${patience} ms.`);
@@ -88,6 +90,30 @@ export class TakeoverChannel {
       for (const fd of descriptors) libc.close(fd);
       if (kind === 'refused') throw takeoverError(new TextDecoder().decode(body));
       throw takeoverError(`The other process did not say '${expected}' but something else.`);
+    }
+  }
+
+  /** An end with messages of ours unread comes as an error, once; what the other side said before is still there. */
+  #next(expected: string): ReceivedMessage | undefined {
+    try {
+      return receiveMessage(this.#fd, this.#buffer);
+    } catch (error) {
+      throw this.#refusal() ?? takeoverError(`The other process left before '${expected}'.`, error);
+    }
+  }
+
+  /** Why the other side has left, if it said so. */
+  #refusal(): Error | undefined {
+    try {
+      for (;;) {
+        const received = receiveMessage(this.#fd, this.#buffer);
+        if (received === undefined || received.length === 0) return undefined;
+        for (const fd of received.descriptors) libc.close(fd);
+        if (this.#buffer[0] !== Message.refused) continue;
+        return takeoverError(new TextDecoder().decode(this.#buffer.subarray(1, received.length)));
+      }
+    } catch {
+      return undefined;
     }
   }
 

@@ -130,6 +130,8 @@ export class TakeoverGiver {
       server.resume();
       throw error;
     }
+    // From now on nothing of ours keeps a port.
+    device.closeSockets();
     const milliseconds = (performance.now() - stoodStill).toFixed(1);
     log.verbose(`Take-over: process ${handle.pid} runs the interface, after ${milliseconds} ms`);
     await channel.send('bye', Patience.bye).catch(() => undefined);
