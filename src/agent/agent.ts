@@ -36,7 +36,7 @@ import { statusOf } from './status.ts';
 import { ViewClock } from './view-clock.ts';
 
 /** Several changes that come together are one pass. */
-const GATHER_MS = 30;
+const GATHER_MS = 10;
 const EXPIRY_LOOK_MS = 2000;
 const CLEAN_UP_PATIENCE_MS = 10_000;
 
@@ -81,11 +81,18 @@ export class Agent {
     this.#client = new KubernetesClient(access, { userAgent: `kilowire/${version}` });
     this.#socket = openRouteSocket();
     const { hostname, interfaceName, stateDirectory, createInterface: mayCreate, topologyLabel } = options;
-    const device = new DeviceProcess({ interfaceName, stateDirectory, mayCreate, environment });
+    const device = new DeviceProcess({
+      interfaceName,
+      stateDirectory,
+      mayCreate,
+      environment,
+      backend: options.deviceBackend,
+      onDue: () => this.#want(),
+    });
     this.#host = new HostProgrammer({
       options,
       socket: this.#socket,
-      device: device.control,
+      device,
       filter: new PacketFilter((operation, family) =>
         this.#metrics.iptables({ operation, protocol: `IPv${family}` }),
       ),

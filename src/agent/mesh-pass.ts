@@ -81,6 +81,8 @@ export class MeshPass {
     const faults: Fault[] = [...cluster.faults];
     const links = readLinks(socket);
     const { status: device, started } = await this.#readDevice(links, faults);
+    // A device that was started a moment ago has brought its link.
+    const present = started ? readLinks(socket) : links;
     const addresses = ownAddresses(links, {
       ofHostname: await this.#context.ofHostname(),
       ignoredLinks: [options.interfaceName, BRIDGE, TUNNEL],
@@ -99,8 +101,7 @@ export class MeshPass {
     };
     const topology = buildTopology(view, { granularity, subnet, hostname });
     faults.push(...topology.problems.map(ofProblem));
-    // The device may have been started a moment ago.
-    const failures = await host.apply(topology, readLinks(socket), device);
+    const failures = await host.apply(topology, present, device);
     if (started && now - own.record.node.lastSeen < KNOWN_SECONDS) await this.#greet(topology);
     const annotations = annotationsOf({
       endpoint: self.endpoint,
@@ -211,12 +212,11 @@ const discoveries = (
   peers: readonly Pick<Peer, 'key'>[],
   time: number,
 ): ReadonlyMap<string, MeshEndpoint> => {
-  const heard = (device?.peers ?? []).map(({ publicKey, endpoint, lastHandshake }) => ({
-    key: keyText(publicKey),
+  const heard = (device?.peers ?? []).flatMap(({ publicKey, endpoint, lastHandshake }) => {
     // A zone means something on this host only.
-    ...(endpoint === undefined || endpoint.zone !== undefined ? {} : { endpoint }),
-    heard: lastHandshake.seconds > 0,
-  }));
-  const ready = nodes.filter((node) => isReadyNode(node, time));
-  return discoveredBy({ peers: heard }, ready, peers);
+    if (lastHandshake.seconds === 0 || endpoint === undefined || endpoint.zone !== undefined) return [];
+    return [{ key: keyText(publicKey), endpoint, heard: true }];
+  });
+  const roaming = nodes.filter((node) => node.persistentKeepalive > 0 && isReadyNode(node, time));
+  return discoveredBy({ peers: heard }, roaming, peers);
 };

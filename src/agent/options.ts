@@ -9,6 +9,7 @@ import type { Encapsulation, Encapsulator } from '../routing/links.ts';
 import type { Granularity } from '../routing/node.ts';
 import { AgentError } from './agent-error.ts';
 import { DEFAULT_TOPOLOGY_LABEL } from './annotations.ts';
+import type { DeviceBackend } from './host/device-process.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
 /** The flags as given, by their camel-cased names. */
@@ -22,8 +23,10 @@ export interface AgentFlags {
   readonly cniPath: string;
   readonly compatibility: string;
   readonly createInterface: boolean;
+  readonly device: string;
   readonly dropOtherIpipTraffic: boolean;
   readonly encapsulate: string;
+  readonly failClosed: boolean;
   readonly hostname: string;
   readonly interface: string;
   readonly internalCidr: readonly string[];
@@ -55,8 +58,10 @@ export const DEFAULT_FLAGS: AgentFlags = {
   cniPath: '/etc/cni/net.d/10-kilo.conflist',
   compatibility: '',
   createInterface: true,
+  device: 'userspace',
   dropOtherIpipTraffic: true,
   encapsulate: 'always',
+  failClosed: true,
   hostname: '',
   interface: 'kilo0',
   internalCidr: [],
@@ -84,6 +89,10 @@ export interface AgentOptions {
   readonly subnet: Cidr;
   readonly interfaceName: string;
   readonly createInterface: boolean;
+  /** Who makes the device when there is none. */
+  readonly deviceBackend: DeviceBackend;
+  /** Packets for pods behind a tunnel go nowhere while there is no device. */
+  readonly failClosed: boolean;
   /** Heart-beats every 30 s; false: only when there is something new. */
   readonly checkIn: boolean;
   readonly cleanUp: boolean;
@@ -131,6 +140,8 @@ export const agentOptions = (flags: AgentFlags): AgentOptions => {
     subnet: cidrOf('subnet', flags.subnet),
     interfaceName: flags.interface,
     createInterface: flags.createInterface,
+    deviceBackend: oneOf('device', flags.device, ['userspace', 'kernel', 'auto']),
+    failClosed: flags.failClosed,
     checkIn: flags.checkIn,
     cleanUp: flags.cleanUp,
     cleanUpInterface: flags.cleanUpInterface,

@@ -7,8 +7,7 @@
 
 import type { DeviceChange, DeviceConfig, PeerChange, PeerConfig } from '../noise/device-config.ts';
 import { type Cidr, sameAddress, sameEndpoint } from '../noise/ip.ts';
-import { networkKey } from './ip-prefix.ts';
-import { keyText } from './key-text.ts';
+import { addressKey, networkKey } from './ip-prefix.ts';
 import type { Plan, Route, Rule } from './routes.ts';
 
 export interface Difference<Item> {
@@ -80,7 +79,7 @@ const sameOptional = (a: Uint8Array | undefined, b: Uint8Array | undefined): boo
  * wanted without an endpoint keeps the one it has: it may have come by itself.
  */
 export const diffDevices = (have: DeviceConfig, want: DeviceConfig): DeviceChange | null => {
-  const peers = diff(have.peers, want.peers, (peer) => keyText(peer.publicKey), samePeer);
+  const peers = diff(have.peers, want.peers, (peer) => addressKey(peer.publicKey), samePeer);
   const changes: PeerChange[] = [
     ...peers.remove.map(({ publicKey }) => ({ publicKey, remove: true })),
     ...peers.replace.map((pair) => changeOfPeer(pair.have, pair.want)),

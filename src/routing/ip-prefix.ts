@@ -44,7 +44,8 @@ export const networkKey = ({ address, prefix }: Cidr): string => {
   return String.fromCharCode(prefix, bits >>> 24, (bits >>> 16) & 0xff, (bits >>> 8) & 0xff, bits & 0xff);
 };
 
-export const addressKey = (address: Address): string => String.fromCharCode(...address);
+/** A map key for any few bytes; not for people. */
+export const addressKey = (address: Address): string => String.fromCharCode.apply(null, address as never);
 
 /** Values by prefix; finds what covers an address with one look-up per prefix length in use. */
 export class PrefixIndex<Value> {

@@ -8,13 +8,14 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ApiServer } from '../../src/agent/api-server/api-server.ts';
 import type { Stored } from '../../src/agent/api-server/object-store.ts';
 import { PEER_DEFINITION } from '../../src/agent/peer-definition.ts';
 import { bindStream } from '../../src/lab/namespace-sockets.ts';
-import { end, Folder, Host, root, run, until } from './host.ts';
+import { end, Folder, Host, kilowireWg, root, run, until } from './host.ts';
 
 const API = '10.9.1.1';
 const PORT = 8001;
@@ -34,6 +35,16 @@ export const NODES: readonly NodePlan[] = [
   { name: 'b', location: 'two', address: '10.9.2.2', podCIDR: '10.42.2.0/24', pod: '10.42.2.1' },
   { name: 'c', location: 'two', address: '10.9.2.3', podCIDR: '10.42.3.0/24', pod: '10.42.3.1' },
 ];
+
+/** Kilo's state and the control sockets, at the paths it knows; $0 is the node's own directory. */
+const KILO_PLACES = `
+set -e
+mkdir -p /run/wireguard
+mount --bind "$0" /run/wireguard
+mount -t tmpfs none /var/lib
+mkdir /var/lib/kilo
+mount --bind "$0" /var/lib/kilo
+exec "$@"`;
 
 const CONFLIST = {
   cniVersion: '0.4.0',
@@ -144,11 +155,67 @@ export class AgentWorld {
       ...flags,
     ];
     const child = this.host(name).spawn(args, { KILOWIRE_UAPI_DIR: directory });
-    const log = createWriteStream(join(directory, 'agent.log'), { flags: 'a' });
-    child.stdout?.pipe(log, { end: false });
-    child.stderr?.pipe(log, { end: false });
+    this.#logTo(name, child);
     this.agents.set(name, child);
     return child;
+  }
+
+  /** Kilo's agent in the place of ours: the same key, the same device, at the places where it looks for them. */
+  startKilo(program: string, name: string, ...flags: string[]): ChildProcess {
+    const directory = this.directory(name);
+    const command = [
+      program,
+      `--hostname=${name}`,
+      `--kubeconfig=${this.kubeconfig()}`,
+      `--cni-path=${join(directory, '10-kilo.conflist')}`,
+      '--create-interface=false',
+      '--clean-up=false',
+      ...flags,
+    ];
+    const child = this.host(name).spawn([
+      ...['unshare', '--mount', '--propagation', 'slave', 'sh', '-c', KILO_PLACES, directory],
+      ...command,
+    ]);
+    this.#logTo(name, child);
+    this.agents.set(name, child);
+    return child;
+  }
+
+  /** One for those that want a file. */
+  kubeconfig(): string {
+    const cluster = `{cluster: {server: "http://${API}:${PORT}"}, name: world}`;
+    const context = '{context: {cluster: world, user: nobody}, name: world}';
+    return this.folder.write(
+      'kubeconfig',
+      `apiVersion: v1\nkind: Config\ncurrent-context: world\nclusters: [${cluster}]\ncontexts: [${context}]\nusers: [{name: nobody, user: {}}]\n`,
+    );
+  }
+
+  /** A program that talks to the API, run on the router; answers what it prints. */
+  async administer(...command: string[]): Promise<string> {
+    const child = this.#router.spawn(command);
+    const pieces: Buffer[] = [];
+    const complaints: Buffer[] = [];
+    child.stdout?.on('data', (piece: Buffer) => pieces.push(piece));
+    child.stderr?.on('data', (piece: Buffer) => complaints.push(piece));
+    const [status] = await once(child, 'close');
+    if (status !== 0) throw new Error(`${command.join(' ')}: ${Buffer.concat(complaints).toString('utf8')}`);
+    return Buffer.concat(pieces).toString('utf8');
+  }
+
+  /** A device that no agent started. */
+  startDevice(name: string): void {
+    const device = this.host(name).spawn([kilowireWg, '-f', 'kilo0'], {
+      KILOWIRE_UAPI_DIR: this.directory(name),
+    });
+    device.stdout?.resume();
+    device.stderr?.resume();
+  }
+
+  #logTo(name: string, child: ChildProcess): void {
+    const log = createWriteStream(join(this.directory(name), 'agent.log'), { flags: 'a' });
+    child.stdout?.pipe(log, { end: false });
+    child.stderr?.pipe(log, { end: false });
   }
 
   log(name: string): string {
@@ -173,6 +240,15 @@ export class AgentWorld {
 
   /** Routes of the mesh, one a line. */
   routes(name: string): string[] {
+    return this.#staticRoutes(name).filter((line) => !line.startsWith('unreachable'));
+  }
+
+  /** Where packets go nowhere while there is no device. */
+  closed(name: string): string[] {
+    return this.#staticRoutes(name).filter((line) => line.startsWith('unreachable'));
+  }
+
+  #staticRoutes(name: string): string[] {
     const text = this.host(name).ip('-4', 'route', 'show', 'table', 'all', 'proto', 'static');
     return text
       .split('\n')
@@ -187,9 +263,12 @@ export class AgentWorld {
     const filter = ['iptables-save', 'ip6tables-save'].map((program) => host.exec(program)).join('\n');
     const rules = host.ip('rule');
     const device = host.ip('addr', 'show').replace(/valid_lft.*/g, '');
-    return [this.routes(name).join('\n'), rules, device, filter.replace(/^#.*$|\[\d+:\d+\]/gm, '')].join(
-      '\n---\n',
-    );
+    return [
+      this.#staticRoutes(name).join('\n'),
+      rules,
+      device,
+      filter.replace(/^#.*$|\[\d+:\d+\]/gm, ''),
+    ].join('\n---\n');
   }
 
   /** Whether a pod of one node reaches a pod of another. */
@@ -204,9 +283,9 @@ export class AgentWorld {
   }
 
   /** Who comes first thinks for a moment that it leads: until everybody knows of everybody, and pods reach each other. */
-  async meshed(timeout = 40_000): Promise<void> {
+  async meshed(timeout = 40_000, addresses = '10.4.0.1/16,10.4.0.2/16,'): Promise<void> {
     const said = (): string => NODES.map(({ name }) => this.annotation(name, 'wireguard-ip')).join();
-    await until('the leaders to be known', () => said() === '10.4.0.1/16,10.4.0.2/16,', timeout);
+    await until('the leaders to be known', () => said() === addresses, timeout);
     await until(
       'every pod to reach every other',
       () => allPairs().every(([from, to]) => this.reaches(from, to)),

@@ -79,6 +79,17 @@ describe.skipIf(!isRoot)('agents', () => {
     ]);
   });
 
+  it('let nothing for the pods behind a tunnel out in clear when there is no tunnel', () => {
+    const nowhere = [
+      'unreachable 10.42.2.0/24 metric 4200001107',
+      'unreachable 10.42.3.0/24 metric 4200001107',
+    ];
+    expect(world.closed('a')).toEqual(nowhere);
+    expect(world.closed('c')).toEqual([]);
+    expect(world.host('a').ip('route', 'get', '10.42.2.9')).toContain('dev kilo0');
+    expect(world.host('a').ip('route', 'get', '10.9.2.3')).toContain('dev kilo0');
+  });
+
   it("have Kilo's NAT", () => {
     const rules = world.host('a').exec('iptables-save', '-t', 'nat').split('\n');
     expect(rules).toContain(
@@ -225,6 +236,7 @@ describe.skipIf(!isRoot)('agents', () => {
     const agent = world.agents.get('a');
     if (agent !== undefined) await end(agent);
     expect(world.routes('a')).toEqual(['198.51.100.0/24 via 10.9.1.1 dev eth0']);
+    expect(world.closed('a')).toEqual([]);
     world.host('a').ip('route', 'del', '198.51.100.0/24');
     const rules = world.host('a').exec('iptables-save');
     expect(rules).not.toMatch(/KILO|Kilo/);

@@ -109,13 +109,12 @@ export const dialledAnew = (
   have: DeviceStatus,
   want: DeviceConfig,
 ): readonly PeerChange[] => {
+  if (!movesOnly(change)) return [change];
   const key = keyText(change.publicKey);
   const there = have.peers.find(({ publicKey }) => keyText(publicKey) === key);
   const wanted = want.peers.find(({ publicKey }) => keyText(publicKey) === key);
   const silent = there !== undefined && there.rxBytes === 0 && there.lastHandshake.seconds === 0;
   // Without a keepalive it is not dialled before there is something to send.
   const dialled = wanted !== undefined && (wanted.persistentKeepalive ?? 0) > 0;
-  return movesOnly(change) && silent && dialled
-    ? [{ publicKey: change.publicKey, remove: true }, wanted]
-    : [change];
+  return silent && dialled ? [{ publicKey: change.publicKey, remove: true }, wanted] : [change];
 };

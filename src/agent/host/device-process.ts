@@ -1,6 +1,6 @@
 /**
- * The device is a process of its own: an agent that ends, crashes or is replaced costs no packet. One that runs already is
- * adopted, whoever made it; one that is missing is started.
+ * The device is a process of its own, or the kernel's: an agent that ends, crashes or is replaced costs no packet. One that
+ * runs already is adopted, whoever made it; one that is missing is made, and one that keeps ending ever more rarely.
  * Source: docs/architecture.md; wireguard-go's -f (foreground) and the place of its socket.
  * @module
  */
@@ -9,17 +9,32 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from 'node:f
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { EEXIST, EOPNOTSUPP } from '../../linux/errno.ts';
+import { newLink } from '../../linux/link.ts';
+import { isNetlinkError } from '../../linux/netlink.ts';
+import { openRouteSocket } from '../../linux/rtnetlink.ts';
 import { AgentError } from '../agent-error.ts';
+import { BackOff } from '../kubernetes/back-off.ts';
 import { DeviceControl } from './device-control.ts';
+import { KernelControl } from './kernel-control.ts';
 
 const START_PATIENCE_MS = 10_000;
 const LOOK_MS = 20;
+/** Whoever has lived this long has not ended of what ended the one before. */
+const CALM_MS = 60_000;
+
+/** Who makes the device that is missing; `auto`: the kernel where it can, else our own program. */
+export type DeviceBackend = 'userspace' | 'kernel' | 'auto';
 
 export interface DeviceProcessOptions {
   readonly interfaceName: string;
   readonly stateDirectory: string;
   readonly mayCreate: boolean;
   readonly environment: NodeJS.ProcessEnv;
+  /** Default `userspace`. */
+  readonly backend?: DeviceBackend;
+  /** A device that ended may be started again. */
+  readonly onDue?: () => void;
 }
 
 /** Where `wg` looks for control sockets; KILOWIRE_UAPI_DIR moves it. */
@@ -27,24 +42,29 @@ const socketPath = (environment: NodeJS.ProcessEnv, interfaceName: string): stri
   join(environment.KILOWIRE_UAPI_DIR || '/var/run/wireguard', `${interfaceName}.sock`);
 
 export class DeviceProcess {
-  readonly control: DeviceControl;
   readonly #options: DeviceProcessOptions;
+  readonly #backOff = new BackOff({ firstMs: 1000, longestMs: 60_000 });
+  #control: DeviceControl;
+  /** Of the last start of ours; 0 before there was one. */
+  #startedAt = 0;
+  #notBefore = 0;
+  #due: NodeJS.Timeout | undefined;
 
   constructor(options: DeviceProcessOptions) {
     this.#options = options;
-    this.control = new DeviceControl(socketPath(options.environment, options.interfaceName));
+    this.#control = new DeviceControl(socketPath(options.environment, options.interfaceName));
   }
 
-  /** Sees to it that there is a link with a device behind it. `kind` is the link's, '' when there is none. */
+  /** To whoever answers for the link now. */
+  get control(): DeviceControl {
+    return this.#control;
+  }
+
+  /** Sees to it that there is a link with a device behind it. `kind` is the link's; undefined: there is none. */
   async ensure(link: { readonly kind: string } | undefined): Promise<'adopted' | 'started'> {
-    const { interfaceName, mayCreate } = this.#options;
+    const { interfaceName, mayCreate, backend = 'userspace' } = this.#options;
     if (link !== undefined) {
-      if (link.kind === 'wireguard')
-        throw new AgentError(
-          'ERR_AGENT_DEVICE',
-          `${interfaceName} is a WireGuard link of the kernel, which this version cannot program: delete it (ip link delete ${interfaceName}), or choose another name with --interface.`,
-        );
-      await this.control.read();
+      this.#speakTo(link.kind === 'wireguard');
       return 'adopted';
     }
     if (!mayCreate)
@@ -52,8 +72,44 @@ export class DeviceProcess {
         'ERR_AGENT_LINK',
         `There is no link ${interfaceName}, and --create-interface=false says not to make one: start its device first.`,
       );
+    if (backend !== 'userspace' && makeInKernel(interfaceName, backend)) {
+      this.#speakTo(true);
+      return 'started';
+    }
+    this.#speakTo(false);
+    this.#restrain();
+    this.#startedAt = performance.now();
     await this.#start();
     return 'started';
+  }
+
+  #speakTo(kernel: boolean): void {
+    if (kernel === this.#control instanceof KernelControl) return;
+    const { environment, interfaceName } = this.#options;
+    this.#control = kernel
+      ? new KernelControl(interfaceName)
+      : new DeviceControl(socketPath(environment, interfaceName));
+  }
+
+  /** Throws while one that has just ended has to wait. The first that ends is replaced at once. */
+  #restrain(): void {
+    const now = performance.now();
+    if (this.#startedAt === 0 || now - this.#startedAt > CALM_MS) {
+      this.#backOff.reset();
+      this.#notBefore = 0;
+      return;
+    }
+    if (this.#notBefore < this.#startedAt) this.#notBefore = now + this.#backOff.next();
+    if (now >= this.#notBefore) return;
+    const { interfaceName, stateDirectory, onDue } = this.#options;
+    clearTimeout(this.#due);
+    this.#due = setTimeout(() => onDue?.(), this.#notBefore - now);
+    this.#due.unref();
+    const said = lastLine(join(stateDirectory, `${interfaceName}.log`));
+    throw new AgentError(
+      'ERR_AGENT_DEVICE',
+      `The device of ${interfaceName} ended soon after it was started${said && ` (${said})`}: it is started again, ever more rarely.`,
+    );
   }
 
   async #start(): Promise<void> {
@@ -106,6 +162,26 @@ const lastLine = (path: string): string => {
     return readFileSync(path, 'utf8').trimEnd().split('\n').at(-1) ?? '';
   } catch {
     return ''; // only words for an error that is told anyway
+  }
+};
+
+/** False where the kernel has no WireGuard and somebody else may make the link. */
+const makeInKernel = (name: string, backend: DeviceBackend): boolean => {
+  const socket = openRouteSocket();
+  try {
+    socket.request(newLink({ kind: 'wireguard', name }));
+    return true;
+  } catch (cause) {
+    if (isNetlinkError(cause, EEXIST)) return true;
+    if (!isNetlinkError(cause, EOPNOTSUPP)) throw cause;
+    if (backend === 'auto') return false;
+    throw new AgentError(
+      'ERR_AGENT_DEVICE',
+      `This kernel has no WireGuard, so it cannot make ${name}: load its module (modprobe wireguard), or give --device=userspace.`,
+      { cause },
+    );
+  } finally {
+    socket.close();
   }
 };
 

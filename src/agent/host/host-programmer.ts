@@ -18,6 +18,7 @@ import { wireguardConfig } from '../../routing/wireguard-config.ts';
 import { sentenceOf } from '../agent-error.ts';
 import type { Fault } from '../faults.ts';
 import type { AgentOptions } from '../options.ts';
+import { closedChanges, closedNetworks } from './closed-routes.ts';
 import { keepConflist } from './cni-conflist.ts';
 import type { DeviceControl } from './device-control.ts';
 import { applyPlan } from './kernel-routes.ts';
@@ -28,7 +29,8 @@ import { keepLink, keepTunnel, removeLink } from './wireguard-link.ts';
 export interface HostProgrammerOptions {
   readonly options: AgentOptions;
   readonly socket: NetlinkSocket;
-  readonly device: DeviceControl;
+  /** Who answers for the link may change with the link. */
+  readonly device: { readonly control: DeviceControl };
   readonly filter: PacketFilter;
   /** A secret. */
   readonly privateKey: Uint8Array;
@@ -79,11 +81,23 @@ export class HostProgrammer {
     };
     const links = this.linksFor(host, topology);
     const plan = this.#planFor(topology, host, links, faults);
-    await step('tunnel', () => this.#tunnel(topology, host, links, plan));
-    await step('filter', () => this.#filter(topology));
-    await step('interface', () => this.#interface(topology, host));
+    let moved = false;
+    await step('tunnel', () => {
+      moved = this.#tunnel(topology, host, links, plan);
+      return [];
+    });
+    // Another process does the work: meanwhile there is the rest. Routes wait for it: what would be translated before its
+    // rule is there, would be for as long as its connection lives.
+    const filtered = step('filter', () => this.#filter(topology));
+    await step('interface', () => {
+      moved = this.#interface(topology, host) || moved;
+      return [];
+    });
     await step('device', () => this.#device(topology, status));
-    await step('routes', () => this.#routes(links, plan));
+    await filtered;
+    await step('routes', () =>
+      this.#routes(topology, moved ? readLinks(this.#context.socket) : host, links, plan),
+    );
     await step('cni', () => this.#conflist(podCIDROf(topology.self), host));
     return faults;
   }
@@ -104,22 +118,23 @@ export class HostProgrammer {
     return { ...plan, routes };
   }
 
-  #tunnel(topology: Topology, host: HostLinks, links: Links, plan: Plan): readonly string[] {
+  #tunnel(topology: Topology, host: HostLinks, links: Links, plan: Plan): boolean {
     const { options, socket } = this.#context;
     const needed = plan.routes.some(({ device }) => device === links.tunnel);
-    if (!needed || options.encapsulator === 'flannel') return [];
+    if (!needed || options.encapsulator === 'flannel') return false;
     const link = host.byName.get(links.tunnel);
     if (links.tunnel === 'cilium_tunl') {
-      if (link !== undefined && !link.up) socket.request(changeLink(link.index, { up: true }));
-      return [];
+      const down = link !== undefined && !link.up;
+      if (down) socket.request(changeLink(link.index, { up: true }));
+      return down;
     }
     const outer = links.private === null ? undefined : host.byName.get(links.private);
     const first = nthAddress(podCIDROf(topology.self), 1);
     const address =
       options.local && options.encapsulation !== 'never' && first !== null ? hostCidr(first) : null;
-    if (keepTunnel(socket, links.tunnel, { address, outerMtu: outer?.mtu ?? 1500 }))
-      this.#context.onChange('tunnel', 1);
-    return [];
+    const changed = keepTunnel(socket, links.tunnel, { address, outerMtu: outer?.mtu ?? 1500 });
+    if (changed) this.#context.onChange('tunnel', 1);
+    return changed;
   }
 
   async #filter(topology: Topology): Promise<readonly string[]> {
@@ -140,29 +155,33 @@ export class HostProgrammer {
     return faults;
   }
 
-  #interface(topology: Topology, host: HostLinks): readonly string[] {
+  #interface(topology: Topology, host: HostLinks): boolean {
     const { options, socket, onChange } = this.#context;
     const mtu = options.mtu ?? automaticMtu(host);
     const want = { address: topology.wireguardCIDR, mtu, up: topology.isLeader };
-    if (keepLink(socket, options.interfaceName, want)) onChange('interface', 1);
-    return [];
+    const changed = keepLink(socket, options.interfaceName, want);
+    if (changed) onChange('interface', 1);
+    return changed;
   }
 
   async #device(topology: Topology, status: DeviceStatus | null): Promise<readonly string[]> {
     const { device, privateKey, onChange } = this.#context;
     const config = wireguardConfig(topology, privateKey);
     if (status === null || config === null) return [];
-    const { changed, peers } = await device.configure(status, config);
+    const { changed, peers } = await device.control.configure(status, config);
     if (changed) onChange('wireguard', Math.max(1, peers));
     return [];
   }
 
-  #routes(links: Links, plan: Plan): readonly string[] {
-    const { socket, onChange } = this.#context;
-    // Read again: the tunnel may have been made in this very pass.
-    const { added, replaced, removed, faults } = applyPlan(socket, readLinks(socket), links, plan);
+  #routes(topology: Topology, host: HostLinks, links: Links, plan: Plan): readonly string[] {
+    const { options, socket, onChange } = this.#context;
+    const { added, replaced, removed, faults } = applyPlan(socket, host, links, plan);
     if (added + replaced + removed > 0) onChange('routes', added + replaced + removed);
-    return faults;
+    const closed = options.failClosed ? closedNetworks(topology, plan, links.wireguard) : [];
+    const requests = closedChanges(host.routes, closed);
+    const refused = socket.tryBatch(requests).flatMap((error) => error?.message ?? []);
+    if (requests.length > 0) onChange('closed', requests.length);
+    return [...faults, ...refused];
   }
 
   #conflist(podCIDR: Cidr, host: HostLinks): readonly string[] {
@@ -190,6 +209,7 @@ export class HostProgrammer {
         : this.linksFor(host, topology);
     await attempt(async () => faults.push(...(await filter.remove()).faults));
     await attempt(() => faults.push(...applyPlan(socket, host, links, EMPTY).faults));
+    await attempt(() => socket.batch(closedChanges(host.routes, [])));
     if (options.cleanUpInterface) {
       await attempt(() => removeLink(socket, options.interfaceName));
     } else if (host.byName.has(options.interfaceName)) {
@@ -200,7 +220,7 @@ export class HostProgrammer {
           up: false,
         }),
       );
-      await attempt(() => device.change({ replacePeers: true, peers: [] }));
+      await attempt(() => device.control.change({ replacePeers: true, peers: [] }));
     }
     if (links.tunnel === 'tunl0' && host.byName.get('tunl0')?.kind === 'ipip')
       await attempt(() => removeTunnel(socket));

@@ -142,3 +142,14 @@ export const wantedRules = (filter: Filter, family: Family): ReadonlyMap<string,
   for (const { head } of chains.values()) head.reverse();
   return chains;
 };
+
+/** What a listing shows when all that was wanted is there. */
+export const savedAs = (wanted: ReadonlyMap<string, WantedChain>): Saved => ({
+  rules: new Map(
+    [...wanted].map(([key, { head, tail }]) => [
+      key,
+      [...head, ...tail].map((text) => ({ text, printed: text })),
+    ]),
+  ),
+  chains: new Set([...wanted.keys()].filter((key) => isOwnChain(key.split(' ')[1] ?? ''))),
+});

@@ -5,7 +5,6 @@
  * @module
  */
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
 import { openNftablesSocket } from '../../linux/nftables.ts';
@@ -14,7 +13,7 @@ import type { Family, Filter } from '../../routing/nat.ts';
 import { AgentError, sentenceOf } from '../agent-error.ts';
 import { type Backend, detectBackend, programOf } from './iptables-backend.ts';
 import { restoreText } from './iptables-change.ts';
-import { parseSaved, type WantedChain, wantedRules } from './iptables-text.ts';
+import { parseSaved, type Saved, savedAs, type WantedChain, wantedRules } from './iptables-text.ts';
 
 const PATIENCE_MS = 15_000;
 const LOCK_SECONDS = '5';
@@ -34,8 +33,8 @@ export class PacketFilter {
   readonly #onOperation: (operation: Operation, family: Family) => void;
   #backend: Backend | null = null;
   #nftables: NetlinkSocket | null = null;
-  /** Of the rule set when it was last found right, and what was wanted then. */
-  #right: { readonly generation: number; readonly wanted: string } | null = null;
+  /** The rule set's generation when all that was wanted was in it, and what that was. */
+  #right: { readonly generation: number; readonly wanted: readonly Wanted[] } | null = null;
 
   constructor(onOperation: (operation: Operation, family: Family) => void = () => {}) {
     this.#onOperation = onOperation;
@@ -46,15 +45,14 @@ export class PacketFilter {
     const families = familiesHere();
     const wanted = families.map((family) => wantedRules(filter, family));
     const generation = this.#generation();
-    const fingerprint = fingerprintOf(wanted);
-    const { generation: known, wanted: knownWanted } = this.#right ?? {};
-    if (generation !== null && generation === known && fingerprint === knownWanted)
-      return { written: [], faults: [] };
-    const outcome = await this.#applyTo(backend, families, wanted);
-    const right = outcome.written.length === 0 && outcome.faults.length === 0;
+    const right = this.#right;
+    const known = right !== null && generation === right.generation ? right.wanted : null;
+    const outcome = await this.#applyTo(backend, families, wanted, known);
+    // Each table is one transaction, and each transaction is one generation: one more was somebody else's.
+    const expected = generation === null ? null : generation + outcome.commits;
     this.#right =
-      right && generation !== null && generation === this.#generation()
-        ? { generation, wanted: fingerprint }
+      outcome.faults.length === 0 && expected !== null && expected === this.#generation()
+        ? { generation: expected, wanted }
         : null;
     return outcome;
   }
@@ -65,6 +63,7 @@ export class PacketFilter {
     const families = familiesHere();
     const nothing = families.map((family) => wantedRules(NOTHING, family));
     await this.#clean(otherThan(backend), families);
+    this.#right = null;
     return await this.#applyTo(backend, families, nothing);
   }
 
@@ -104,38 +103,46 @@ export class PacketFilter {
     backend: Backend,
     families: readonly Family[],
     wanted: readonly Wanted[],
-  ): Promise<FilterOutcome> {
+    known: readonly Wanted[] | null = null,
+  ): Promise<FilterOutcome & { readonly commits: number }> {
     const outcomes = await Promise.all(
       families.map(async (family, at) => {
         try {
-          return { family, written: await this.#applyFamily(backend, family, wanted[at] ?? new Map()) };
+          const commits = await this.#applyFamily(backend, family, wanted[at] ?? new Map(), known?.[at]);
+          return { family, commits };
         } catch (error) {
-          return { family, written: false, fault: sentenceOf(error) };
+          return { family, commits: 0, fault: sentenceOf(error) };
         }
       }),
     );
     return {
-      written: outcomes.flatMap(({ family, written }) => (written ? [family] : [])),
+      written: outcomes.flatMap(({ family, commits }) => (commits > 0 ? [family] : [])),
+      commits: outcomes.reduce((sum, { commits }) => sum + commits, 0),
       faults: outcomes.flatMap(({ fault }) => fault ?? []),
     };
   }
 
-  async #applyFamily(backend: Backend, family: Family, wanted: Wanted): Promise<boolean> {
-    this.#onOperation('Save', family);
-    const have = parseSaved(await run(programOf(backend, family, 'save'), [], ''));
+  /** Answers how many tables had to be written. */
+  async #applyFamily(
+    backend: Backend,
+    family: Family,
+    wanted: Wanted,
+    known: Wanted | undefined,
+  ): Promise<number> {
+    const have = known === undefined ? await this.#read(backend, family) : savedAs(known);
     const input = restoreText(have, wanted);
-    if (input === '') return false;
+    if (input === '') return 0;
     this.#onOperation('Restore', family);
     const args = ['--noflush', '--wait', LOCK_SECONDS];
     await run(programOf(backend, family, 'restore'), args, input);
-    return true;
+    return input.split('\n').filter((line) => line === 'COMMIT').length;
+  }
+
+  async #read(backend: Backend, family: Family): Promise<Saved> {
+    this.#onOperation('Save', family);
+    return parseSaved(await run(programOf(backend, family, 'save'), [], ''));
   }
 }
-
-const fingerprintOf = (wanted: readonly Wanted[]): string =>
-  createHash('sha256')
-    .update(JSON.stringify(wanted.map((chains) => [...chains])))
-    .digest('base64');
 
 const otherThan = (backend: Backend): Backend | null =>
   backend === 'nft' ? 'legacy' : backend === 'legacy' ? 'nft' : null;
