@@ -159,6 +159,11 @@ export class DeviceConfiguration implements SetSink {
     return 0;
   }
 
+  allowedIps(packed: Uint8Array): void {
+    this.#giveRanges();
+    this.#give(packed.slice());
+  }
+
   removeAllowedIp(range: Cidr): number {
     if (this.#peer === undefined) return 0;
     this.#giveRanges();
@@ -168,9 +173,12 @@ export class DeviceConfiguration implements SetSink {
   }
 
   #giveRanges(): void {
-    if (this.#ranges.isEmpty) return;
+    if (!this.#ranges.isEmpty) this.#give(this.#ranges.take());
+  }
+
+  /** Book and data plane are told in the same order, so they agree on whose a range is. */
+  #give(prefixes: Uint8Array): void {
     const peer = this.#peer;
-    const prefixes = this.#ranges.take();
     if (peer === undefined) return;
     this.#device.book.allow(peer, prefixes);
     this.#device.plane.send({ kind: 'allow', peer: peer.id, prefixes });

@@ -15,7 +15,7 @@ export const MAILBOX_SLOTS = 4096;
 /** A batch is sent when it has grown to this, so that a configuration of any size streams. */
 const BATCH = 512;
 /** Runs of ranges, which may wait for each other, are sent when there are so many: a millisecond or two of work. */
-const RUNS = 8;
+const RUNS = 4;
 /** Or after so many ms. */
 const RUNS_WAIT = 5;
 /** With EFD_SEMAPHORE: one read, one batch. */

@@ -23,6 +23,8 @@ const NEXT = 5;
 const PREVIOUS = 6;
 const WORDS = 7;
 const FIRST_CAPACITY = 32;
+/** Steps up from the node inserted last before a descent begins at the root. */
+const NEAR = 6;
 
 export class PrefixTrie {
   readonly #width: number;
@@ -34,6 +36,8 @@ export class PrefixTrie {
   /** Nodes handed out so far, NIL among them. */
   #used = 1;
   #freed = NIL;
+  /** Inserted last, while it is sure to be there. */
+  #last = NIL;
   #size = 0;
   /** By peer: the first of its nodes. */
   #first = new Int32Array(0);
@@ -60,8 +64,8 @@ export class PrefixTrie {
   insert(key: Int32Array, cidr: number, peer: number): void {
     if (peer >= this.#first.length)
       this.#first = growInt32(this.#first, grownCapacity(this.#first.length, peer + 1), NIL);
-    let parent = NIL;
-    let node = this.#root;
+    let node = this.#near(key, cidr);
+    let parent = this.#nodes[node * this.#stride + PARENT] as number;
     while (node !== NIL) {
       const nodeCidr = this.#nodes[node * this.#stride + CIDR] as number;
       const common = this.#commonBits(node, key, Math.min(nodeCidr, cidr));
@@ -76,6 +80,7 @@ export class PrefixTrie {
     }
     const added = this.#create(key, cidr);
     this.#own(added, peer);
+    this.#last = added;
     if (node === NIL) {
       this.#attach(parent, added, key);
       return;
@@ -179,6 +184,20 @@ export class PrefixTrie {
     return found;
   }
 
+  /**
+   * A node on the key's way down: the last insertion's, or one a few steps above it, because ranges come in order; or the
+   * root.
+   */
+  #near(key: Int32Array, cidr: number): number {
+    let node = this.#last;
+    for (let step = 0; step < NEAR && node !== NIL; step += 1) {
+      const nodeCidr = this.#nodes[node * this.#stride + CIDR] as number;
+      if (nodeCidr <= cidr && this.#commonBits(node, key, nodeCidr) === nodeCidr) return node;
+      node = this.#nodes[node * this.#stride + PARENT] as number;
+    }
+    return this.#root;
+  }
+
   /** How many of the first `limit` bits the node and the key share. */
   #commonBits(node: number, key: Int32Array, limit: number): number {
     const nodes = this.#nodes;
@@ -258,6 +277,7 @@ export class PrefixTrie {
 
   /** Puts the only child, or nothing, in the node's place; false when there are two. */
   #prune(node: number): boolean {
+    this.#last = NIL;
     const at = node * this.#stride;
     const left = this.#nodes[at + CHILD] as number;
     const right = this.#nodes[at + CHILD + 1] as number;

@@ -7,7 +7,7 @@
 import { parseHexKey } from './hex-key.ts';
 import { type Cidr, type Endpoint, parseCidr, parseEndpoint } from './ip.ts';
 import { wipe } from './primitives.ts';
-import { RangeReader } from './range-reader.ts';
+import { RangeLines } from './range-lines.ts';
 
 /** The errno of linux/errno.h that the control socket speaks; 0 is success. */
 export const EIO = 5;
@@ -20,7 +20,7 @@ export const LINE_LIMIT = 64 * 1024;
 
 /**
  * What a `set` does to a device, in the order of its lines. Methods answer an errno, 0 when the line is applied.
- * Keys and ranges are lent: copy what is kept.
+ * Keys are lent: copy what is kept.
  */
 export interface SetSink {
   /** Zeros clear it. */
@@ -40,6 +40,8 @@ export interface SetSink {
   persistentKeepalive(seconds: number): number;
   replaceAllowedIps(): number;
   allowedIp(cidr: Cidr): number;
+  /** The same for many, packed (packed-prefixes.ts) and lent; a sink without it is given one by one. */
+  allowedIps?(packed: Uint8Array): void;
   /** Only if this peer owns exactly this range. */
   removeAllowedIp(cidr: Cidr): number;
   /** The section is whole: start the peer, send the first keepalive if it was newly turned on, send what is staged. */
@@ -49,8 +51,8 @@ export interface SetSink {
 const NEWLINE = 0x0a;
 
 const decoder = new TextDecoder('utf-8');
-/** Keeps nothing from one call to the next. */
-const ranges = new RangeReader();
+/** As many as 64 KiB of lines hold, at 15 bytes each at the least. */
+const lines = new RangeLines(4369);
 
 function decimal(text: string, max: number): number | null {
   if (!/^[0-9]{1,10}$/.test(text)) return null;
@@ -84,17 +86,10 @@ export class SetParser {
    * do the same with each of them, but a configuration may have a hundred thousand.
    */
   ranges(chunk: Uint8Array, from: number): number {
-    if (this.#section !== 'live') return from;
-    // No reading stops later than at a newline, and none is begun behind the last.
-    const end = chunk.lastIndexOf(NEWLINE) + 1;
-    let at = from;
-    while (at < end) {
-      const next = ranges.read(chunk, at);
-      // What is refused here is refused again as a line.
-      if (next < 0 || this.#sink.allowedIp(ranges.range) !== 0) return at;
-      at = next;
-    }
-    return at;
+    if (this.#section !== 'live' || this.#sink.allowedIps === undefined) return from;
+    const packed = lines.read(chunk, from, chunk.lastIndexOf(NEWLINE) + 1);
+    if (packed.length > 0) this.#sink.allowedIps(packed);
+    return lines.next;
   }
 
   /** The empty line, or the end of the stream: closes the last section. */

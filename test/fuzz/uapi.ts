@@ -6,6 +6,7 @@
 import fc from 'fast-check';
 import { UapiConversation } from '../../src/noise/uapi-conversation.ts';
 import type { SetSink } from '../../src/noise/uapi-parser.ts';
+import { unpack } from '../unit/noise/unpack.ts';
 import { hex, modelled } from './model.ts';
 import { must } from './target.ts';
 
@@ -110,6 +111,9 @@ function recorder(log: string[]): SetSink {
     persistentKeepalive: (seconds) => inSection(`keepalive ${seconds}`),
     replaceAllowedIps: () => inSection('replace ranges'),
     allowedIp: ({ address, prefix }) => inSection(`range ${hex(address)}/${prefix}`),
+    allowedIps(packed) {
+      for (const { address, prefix } of unpack(packed)) inSection(`range ${hex(address)}/${prefix}`);
+    },
     removeAllowedIp: ({ address, prefix }) => inSection(`no range ${hex(address)}/${prefix}`),
     peerEnd() {
       inSection('end');

@@ -19,6 +19,7 @@ import {
   UapiReplyError,
 } from '../../../src/noise/uapi-text.ts';
 import { hex, unhex } from './fixtures.ts';
+import { unpack } from './unpack.ts';
 
 const PRIVATE = 'e84b5a6d2717c1003a13b431570353dbaca9146cf150c5f8575680feba52027a';
 const OWN = '11'.repeat(32);
@@ -50,6 +51,9 @@ function recorder(busyPort = 0) {
     persistentKeepalive: (seconds) => say(`keepalive ${seconds}`),
     replaceAllowedIps: () => say('replace ips'),
     allowedIp: (range) => say(`allow ${formatCidr(range)}`),
+    allowedIps: (packed) => {
+      for (const range of unpack(packed)) say(`allow ${formatCidr(range)}`);
+    },
     removeAllowedIp: (range) => say(`disallow ${formatCidr(range)}`),
     peerEnd: () => void say('end'),
   };
