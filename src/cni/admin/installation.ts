@@ -5,8 +5,7 @@
  * @module
  */
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { errorCode, removeFile } from '../files.ts';
 import { AdminError } from './admin-error.ts';
@@ -52,7 +51,7 @@ function planExecutable({ executable, force }: InstallOptions, path: string): St
   const run = () => copyAtomically(executable, path, 0o755);
   const step = { path, difference: [], run };
   if (!existsSync(path)) return { ...step, action: 'create', why: `a copy of ${executable}` };
-  if (digest(path) === digest(executable)) return keep(path, 'it is the same file already');
+  if (isSameFile(path, executable)) return keep(path, 'it is the same file already');
   const version = installedVersion(path);
   if (version !== '') return { ...step, action: 'replace', why: `it is our version ${version}` };
   if (force) return { ...step, action: 'replace', why: "somebody else's, by --force" };
@@ -130,8 +129,23 @@ export function installedVersion(path: string): string {
   return /^CNI kilowire plugin v([\w.+-]+)/.exec(stderr ?? '')?.[1] ?? '';
 }
 
-function digest(path: string): string {
-  return createHash('sha256').update(readFileSync(path)).digest('hex');
+const PIECE = 1 << 20;
+
+/** Piece by piece: the executable is a hundred megabytes, and an agent's memory has a limit. */
+function isSameFile(a: string, b: string): boolean {
+  if (statSync(a).size !== statSync(b).size) return false;
+  const files = [openSync(a, 'r'), openSync(b, 'r')] as const;
+  const [left, right] = [Buffer.allocUnsafe(PIECE), Buffer.allocUnsafe(PIECE)];
+  try {
+    for (let at = 0; ; at += PIECE) {
+      const length = readSync(files[0], left, 0, PIECE, at);
+      if (length !== readSync(files[1], right, 0, PIECE, at)) return false;
+      if (!left.subarray(0, length).equals(right.subarray(0, length))) return false;
+      if (length < PIECE) return true;
+    }
+  } finally {
+    for (const file of files) closeSync(file);
+  }
 }
 
 function read(path: string): string | undefined {
