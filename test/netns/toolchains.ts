@@ -88,3 +88,17 @@ export function helm(): string | undefined {
     ? undefined
     : program;
 }
+
+/** Its tags are no versions to Go, which makes one of the commit behind the tag. */
+const KILO = 'github.com/squat/kilo/cmd';
+const KILO_VERSION = '0.7.0';
+
+/** Kilo's own agent and administrator's program; KILOWIRE_TEST_KG and KILOWIRE_TEST_KGCTL name ready-made ones. */
+export function kilo(): { readonly kg: string; readonly kgctl: string } | undefined {
+  const { KILOWIRE_TEST_KG: givenKg, KILOWIRE_TEST_KGCTL: givenKgctl } = process.env;
+  if (givenKg && givenKgctl) return { kg: givenKg, kgctl: givenKgctl };
+  const [kg, kgctl] = ['kg', 'kgctl'].map((name) => join(cache, 'bin', name)) as [string, string];
+  if (existsSync(kg) && existsSync(kgctl)) return { kg, kgctl };
+  const packages = ['kg', 'kgctl'].map((name) => `${KILO}/${name}@${KILO_VERSION}`);
+  return build('Kilo', 'go', ['install', ...packages]) === undefined ? undefined : { kg, kgctl };
+}
