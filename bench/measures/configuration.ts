@@ -1,11 +1,12 @@
 /**
- * How long Debian's `wg` takes to put a large configuration into a running program.
+ * How long Debian's `wg` takes to put a large configuration into a running program, and to read it back.
  * @module
  */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startDaemon, wg } from '../daemon.ts';
 import type { SubjectMeasure } from '../measure.ts';
-import { sideA } from '../namespaces.ts';
+import { inNamespace, sideA } from '../namespaces.ts';
 
 const key = (): string => randomBytes(32).toString('base64');
 
@@ -57,6 +58,29 @@ const setconf = (id: string, name: string, text: () => string): SubjectMeasure =
     }
   },
 });
+
+/** What `wg show LINK dump` takes with so many peers. */
+export const dump5000: SubjectMeasure = {
+  id: 'dump5000',
+  name: 'wg show dump, 5,000 peers',
+  unit: 'ms',
+  moreIsBetter: false,
+  async runAlone(subject) {
+    const daemon = await startDaemon(subject, sideA);
+    try {
+      wg(sideA, 'setconf', (file) => [file(configurationOf(5000))]);
+      // Peers are still being started when `wg` has been answered.
+      await sleep(1000);
+      const began = performance.now();
+      const lines = inNamespace(sideA.namespace, ['wg', 'show', sideA.link, 'dump'], 20_000).split('\n');
+      const elapsed = performance.now() - began;
+      if (lines.length < 5001) throw new Error(`${lines.length} lines of 5,001`);
+      return elapsed;
+    } finally {
+      await daemon.stop();
+    }
+  },
+};
 
 export const setconf1000: SubjectMeasure = setconf('setconf1000', '1,000 peers', () => configurationOf(1000));
 export const setconf5000: SubjectMeasure = setconf('setconf5000', '5,000 peers', () => configurationOf(5000));

@@ -27,9 +27,16 @@ export function takeSnapshot({ transport, memory, drops }: PlaneParts, slabBytes
     numbers[row * 3] = transport.txBytes(peer);
     numbers[row * 3 + 1] = transport.rxBytes(peer);
     numbers[row * 3 + 2] = transport.lastHandshake(peer);
-    const at = transport.endpointOffset(peer);
-    endpoints.set(memory.subarray(at, at + ENDPOINT_SIZE), row * ENDPOINT_SIZE);
   });
+  // Packets wait for this: records that lie next to each other are copied at once.
+  for (let row = 0; row < peers.length; ) {
+    const peer = peers[row] as number;
+    let count = 1;
+    while (peers[row + count] === peer + count) count += 1;
+    const at = transport.endpointOffset(peer);
+    endpoints.set(memory.subarray(at, at + count * ENDPOINT_SIZE), row * ENDPOINT_SIZE);
+    row += count;
+  }
   const counts = Object.fromEntries(dropNames.map((name, index) => [name, drops[index] ?? 0]));
   counts['staged-dropped'] = transport.staged.dropped;
   const levels = { slabBytes, stagedBytes: transport.staged.usedBytes };
