@@ -24,6 +24,7 @@ import { Mailbox } from '../tun/mailbox.ts';
 import { Slab } from '../tun/slab.ts';
 import { dropNames } from './drops.ts';
 import { Egress, TUN_GONE } from './egress.ts';
+import { clearFilter } from './flood-filter.ts';
 import { HandshakeGate } from './handshake-gate.ts';
 import { Ingress } from './ingress.ts';
 import type { PlaneBoot, PlaneCommand, PlaneEvent } from './plane-protocol.ts';
@@ -137,6 +138,7 @@ class DataPlane {
       if ((tun & FAULT) !== 0 || (tun !== 0 && this.#egress.drain(now) === TUN_GONE)) this.#tunGone();
       if (this.#poll.ready(WATCH) !== 0) this.#drainWatch();
       if (transport.nextDeadline() <= now) transport.expire(now);
+      if (this.#gate.deadline <= now) this.#gate.expire(now);
       this.#act(now);
       if (this.#tellRunning) this.#post({ kind: 'running' });
       this.#tellRunning = false;
@@ -148,7 +150,7 @@ class DataPlane {
 
   /** Milliseconds until a timer is due, rounded up so that it is due then; -1: sleep until something happens. */
   #sleepFor(now: number): number {
-    const deadline = this.#transport.nextDeadline();
+    const deadline = Math.min(this.#transport.nextDeadline(), this.#gate.deadline);
     if (deadline === Number.POSITIVE_INFINITY) return -1;
     return Math.min(LONGEST_SLEEP, Math.max(0, Math.ceil(deadline - now)));
   }
@@ -233,6 +235,8 @@ class DataPlane {
         this.#egress.sender.maxSegments = command.segmentation ? MAX_SEGMENTS : 1;
         this.#poll.watch(UDP4, command.fd4);
         this.#poll.watch(UDP6, command.fd6);
+        clearFilter(command.fd4);
+        clearFilter(command.fd6);
         this.#post({ kind: 'sockets-taken' });
         break;
       case 'link':

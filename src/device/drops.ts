@@ -27,6 +27,7 @@ export const dropNames = [
   'handshake-unknown-index',
   'handshake-cookie-asked',
   'handshake-crowded',
+  'handshake-shed',
   'handshake-rate-limited',
   'tun-write-failed',
 ] as const;

@@ -29,10 +29,15 @@ import type { Slab } from '../tun/slab.ts';
 import { isSourceFault, UdpSender } from '../tun/udp-port.ts';
 import { AskedIndices } from './asked-indices.ts';
 import { Drop } from './drops.ts';
-import { ReplyBudget } from './reply-budget.ts';
+import { FloodBudget } from './flood-budget.ts';
+import { FloodFilter } from './flood-filter.ts';
 
 /** Nonces drawn from the operating system at a time. */
 const NONCES = 128;
+/** Cookies made in ten milliseconds, of about 5 µs each with the sending. */
+const REPLIES = { free: 50, fair: 4, most: 1000 };
+/** Wrong cookies looked at in ten milliseconds, of about 1 µs each. */
+const PROOFS = { free: 500, fair: 20, most: 2500 };
 /** Port and address: what a cookie is for. */
 const SOURCE_SIZE = 18;
 const INDEX = 4;
@@ -52,8 +57,11 @@ export class HandshakeGate {
   readonly #sender: UdpSender;
   readonly #asked = new AskedIndices();
   readonly #limiter = new RateLimiter(undefined, randomWord());
-  readonly #budget = new ReplyBudget(randomWord());
+  readonly #replies = new FloodBudget(REPLIES, randomWord());
+  readonly #proofs = new FloodBudget(PROOFS, randomWord());
   readonly #load: UnderLoad;
+  readonly #filter4: FloodFilter;
+  readonly #filter6: FloodFilter;
   readonly #mac1Key: number;
   readonly #cookieKey: number;
   /** What cookies are made from; changed every two minutes, and known to nobody else. */
@@ -75,6 +83,8 @@ export class HandshakeGate {
     this.#wake = wake;
     this.#load = new UnderLoad(mailbox.slots);
     this.#sender = new UdpSender(slab);
+    this.#filter4 = new FloodFilter(slab, randomWord);
+    this.#filter6 = new FloodFilter(slab, randomWord);
     this.#mac1Key = slab.take(MAC_KEY_SIZE);
     this.#cookieKey = slab.take(KEY_SIZE);
     this.#secret = slab.take(MAC_KEY_SIZE);
@@ -116,8 +126,8 @@ export class HandshakeGate {
     const wasAsked = type === TYPE_RESPONSE && this.#asked.has(view.getInt32(at + RESPONSE_RECEIVER, true));
     const needsCookie = !wasAsked && this.#load.observe(this.#mailbox.length, now);
     const hasMac2 = needsCookie && this.#hasMac2(at + length - MAC_SIZE);
-    if (needsCookie && !hasMac2 && this.#budget.isSpent(bytes, source, now)) {
-      this.#count(Drop['handshake-crowded']);
+    if (needsCookie && (hasMac2 ? this.#proofs : this.#replies).isSpent(bytes, source, now)) {
+      this.#crowd(fd, source, hasMac2 ? view.getInt32(at + length - MAC_SIZE, true) : 0, now);
       return;
     }
     const mac1 = at + length - 2 * MAC_SIZE;
@@ -147,12 +157,13 @@ export class HandshakeGate {
     }
     this.#bake(source);
     if (!hasMac2 || !this.#holdsMac2(at, length - MAC_SIZE)) {
-      if (this.#budget.isSpent(bytes, source, now)) {
+      if (hasMac2) this.#proofs.spend(bytes, source);
+      if (this.#replies.isSpent(bytes, source, now)) {
         this.#count(Drop['handshake-crowded']);
         return;
       }
       this.#count(Drop['handshake-cookie-asked']);
-      this.#budget.spend(bytes, source);
+      this.#replies.spend(bytes, source);
       this.#sendReply(fd, at, at + length - 2 * MAC_SIZE, source);
       return;
     }
@@ -160,6 +171,26 @@ export class HandshakeGate {
     const address = source + (isV6 ? SOCKADDR_ADDRESS6 : SOCKADDR_ADDRESS);
     if (!this.#limiter.allowAt(bytes, address, isV6, now)) this.#count(Drop['handshake-rate-limited']);
     else this.#put(this.#mailbox.putProven(bytes, at, length, source));
+  }
+
+  /** Too many of that source: the kernel shall drop them from now on. */
+  #crowd(fd: number, source: number, cookie: number, now: number): void {
+    this.#count(Drop['handshake-crowded']);
+    const isV6 = this.#slab.bytes[source + ENDPOINT_LENGTH] === IPV6_LENGTH;
+    (isV6 ? this.#filter6 : this.#filter4).learn(fd, source, cookie, now);
+  }
+
+  /** When expire() wants to be called. */
+  get deadline(): number {
+    return Math.min(this.#filter4.deadline, this.#filter6.deadline);
+  }
+
+  expire(now: number): void {
+    const shed = Drop['handshake-shed'];
+    for (const filter of [this.#filter4, this.#filter6]) {
+      if (filter.deadline > now) continue;
+      this.#drops[shed] = (this.#drops[shed] as number) + filter.expire();
+    }
   }
 
   /** Zeros are what an initiator sends that has no cookie. */

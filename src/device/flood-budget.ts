@@ -1,7 +1,7 @@
 /**
- * How many cookie replies a flood may cost, and whose: what is left of the budget of ten milliseconds goes to those who
- * have had least of it. A message that is not answered is one of many from its source; whoever sends one in five seconds
- * is answered beside any number of others, unless those come from as many sources as there are messages.
+ * How much of some costly thing a flood may ask for, and whose: what is left of the budget of ten milliseconds goes to
+ * those who have had least of it. A message that is not served is one of many from its source; whoever sends one in five seconds
+ * is served beside any number of others, unless those come from as many sources as there are messages.
  *
  * Sources share places in a table, by a hash that changes with every window, so that nobody shares with a flood twice.
  * @module
@@ -9,22 +9,27 @@
 import { ENDPOINT_LENGTH } from '../tun/endpoint.ts';
 
 const WINDOW = 10;
-/** Replies a window that go to whoever asks first. */
-const FREE = 200;
-/** Beyond that, replies a window for one source… */
-const FAIR = 4;
-/** …and for all. */
-const MOST = 1000;
+export interface Share {
+  /** In a window: what goes to whoever asks first, */
+  readonly free: number;
+  /** beyond that, what one source may have, */
+  readonly fair: number;
+  /** and all together. */
+  readonly most: number;
+}
+
 const PLACES = 4096;
 const IPV6_LENGTH = 28;
 
-export class ReplyBudget {
+export class FloodBudget {
+  readonly #share: Share;
   readonly #given = new Uint16Array(PLACES);
   #total = 0;
   #began = Number.NEGATIVE_INFINITY;
   #seed: number;
 
-  constructor(seed: number) {
+  constructor(share: Share, seed: number) {
+    this.#share = share;
     this.#seed = seed | 0;
   }
 
@@ -36,11 +41,12 @@ export class ReplyBudget {
       this.#total = 0;
       this.#seed = (Math.imul(this.#seed, 1664525) + 1013904223) | 0;
     }
-    if (this.#total < FREE) return false;
-    return this.#total >= MOST || (this.#given[this.#place(bytes, source)] as number) >= FAIR;
+    const { free, fair, most } = this.#share;
+    if (this.#total < free) return false;
+    return this.#total >= most || (this.#given[this.#place(bytes, source)] as number) >= fair;
   }
 
-  /** A reply goes to the source. */
+  /** The source was served. */
   spend(bytes: Uint8Array, source: number): void {
     const place = this.#place(bytes, source);
     this.#given[place] = (this.#given[place] as number) + 1;
