@@ -3,12 +3,13 @@
  * @module
  */
 import type { Measure } from './measure.ts';
-import { setconf1000, setconf5000, setconfIps } from './measures/configuration.ts';
+import { dump5000, setconf1000, setconf5000, setconfIps } from './measures/configuration.ts';
 import { handshakes } from './measures/handshakes.ts';
 import { idle } from './measures/idle.ts';
 import { loaded, ping } from './measures/latency.ts';
 import { udp64, udp1300 } from './measures/loss-free.ts';
 import { memory, memoryLoad, memoryPeer } from './measures/memory.ts';
+import { siegeSingles, siegeTrains } from './measures/siege.ts';
 import {
   cpu,
   flood64,
@@ -23,9 +24,20 @@ import {
 
 const traffic = [tcp1, tcp4, cpu, flood1300, flood64, udp1300, udp64, neighbour, ping, loaded];
 const otherTunnels = [tcp6, narrow, noble];
-const control = [handshakes, memory, memoryPeer, memoryLoad, setconf1000, setconf5000, setconfIps, idle];
+const sieges = [siegeSingles, siegeTrains];
+const control = [
+  handshakes,
+  memory,
+  memoryPeer,
+  memoryLoad,
+  setconf1000,
+  setconf5000,
+  setconfIps,
+  dump5000,
+  idle,
+];
 
-export const catalogue: readonly Measure[] = [...traffic, ...otherTunnels, ...control];
+export const catalogue: readonly Measure[] = [...traffic, ...otherTunnels, ...sieges, ...control];
 
 const quick = new Set<Measure>([tcp1, flood1300, flood64, ping, cpu, handshakes, memory]);
 const smoke = new Set<Measure>([tcp1, ping]);
