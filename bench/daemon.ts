@@ -56,6 +56,9 @@ export interface Daemon {
 
 /** Starts the program; resolves when its control socket is there. `core`: run on that one only. */
 export async function startDaemon(subject: Subject, side: Side, core?: number): Promise<Daemon> {
+  const socket = `/var/run/wireguard/${side.link}.sock`;
+  // Left behind by one that was killed: it would look as if ours were up.
+  rmSync(socket, { force: true });
   const pin = core === undefined ? [] : ['taskset', '-c', String(core)];
   const command = ['netns', 'exec', side.namespace, ...pin, subject.command, '-f', side.link];
   const child: ChildProcess = spawn('ip', command, {
@@ -73,7 +76,6 @@ export async function startDaemon(subject: Subject, side: Side, core?: number): 
     await gone;
     clearTimeout(timer);
   };
-  const socket = `/var/run/wireguard/${side.link}.sock`;
   const end = Date.now() + 10_000;
   while (!existsSync(socket)) {
     if (Date.now() > end || child.exitCode !== null) {

@@ -10,6 +10,7 @@ import { choose } from './catalogue.ts';
 import { killDaemons, type Subject } from './daemon.ts';
 import { describeMachine } from './machine.ts';
 import { makeNamespaces, removeNamespaces } from './namespaces.ts';
+import { claimMachine, releaseMachine } from './only-one.ts';
 import { debianWireguardGo, newestWireguardGo, ours, oursOnNoble } from './peers.ts';
 import { makeRow, type Row, summary, table } from './report.ts';
 import { storeRow } from './results-file.ts';
@@ -76,6 +77,11 @@ async function main(): Promise<void> {
     console.log(`bench: skipped: ${peer.missing}`);
     return;
   }
+  if (!claimMachine()) {
+    console.log('bench: another one is running');
+    process.exitCode = 1;
+    return;
+  }
   const machine = describeMachine();
   console.log(`${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}`);
   console.log(`${rounds} rounds of ${effort.seconds} s, load before ${machine.loadBefore.toFixed(2)}`);
@@ -84,6 +90,7 @@ async function main(): Promise<void> {
   const cleanUp = (): void => {
     killDaemons();
     removeNamespaces();
+    releaseMachine();
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.once(signal, () => {
