@@ -224,6 +224,8 @@ export class Agent {
     this.#metrics.reconcile();
     try {
       const outcome = await this.#pass.run(this.#clock.time, unixSeconds());
+      // One that was started anew finds everything said already; that it lives again is news.
+      if (this.#outcome === null && this.#options.checkIn) this.#heartBeat.now();
       this.#outcome = outcome;
       this.#listening.after(outcome.awaits);
       const { isLeader, segments, peers } = outcome.topology;
