@@ -21,7 +21,7 @@ import { hasControllers } from './cgroups.ts';
 import { startApiServer, startControllers, startDatastore } from './control-plane.ts';
 import { Credentials, nodeName } from './credentials.ts';
 import { isTrue, Kubectl, type KubeObject } from './kubectl.ts';
-import { type CniFolders, image, nodeAddress } from './layout.ts';
+import { type CniFolders, image, nodeAddress, nodeAddress6 } from './layout.ts';
 import { Machine, Wan } from './machine.ts';
 import {
   type NodePrograms,
@@ -39,6 +39,8 @@ export interface ClusterOptions {
   /** Brings a plugin onto each node's disk, once its pod network is known; without it the nodes stay not ready. */
   readonly installCni?: (node: KubeNode) => Promise<void>;
   readonly proxy?: ProxyMode;
+  /** IPv6 beside IPv4. */
+  readonly dualStack?: boolean;
   /** Static routes between the pod networks; false where a mesh agent makes them. */
   readonly routes?: boolean;
   readonly apiServerArguments?: readonly string[];
@@ -52,6 +54,8 @@ export interface KubeNode {
   readonly name: string;
   readonly machine: Machine;
   readonly podCIDR: string;
+  /** One of each family. */
+  readonly podCIDRs: readonly string[];
 }
 
 /** k3s' own, where flannel's folders are in use. */
@@ -61,6 +65,8 @@ export const k3sFolders: CniFolders = {
 };
 
 const tools = [
+  'curl',
+  'ping',
   'containerd',
   'ctr',
   'runc',
@@ -100,6 +106,7 @@ export class KubeCluster {
       cni: options.cni ?? k3sFolders,
       proxy: options.proxy ?? 'iptables',
       kubeletArguments: options.kubeletArguments ?? [],
+      families: options.dualStack === true ? 2 : 1,
       imageArchive: makeImage(this.#folder, rootfs, image, ['/bin/sleep', 'infinity']),
       ...(options.containerd === undefined ? {} : { containerd: options.containerd }),
     };
@@ -111,7 +118,7 @@ export class KubeCluster {
     const credentials = new Credentials();
     this.#machines = Array.from(
       { length: options.nodes },
-      (_, index) => new Machine(this.#folder, nodeName(index), nodeAddress(index)),
+      (_, index) => new Machine(this.#folder, nodeName(index), nodeAddress(index), nodeAddress6(index)),
     );
     writeFileSync(kubeconfig, credentials.adminKubeconfig(), { mode: 0o600 });
     this.#machines.forEach((machine, index) => {
@@ -243,18 +250,20 @@ export class KubeCluster {
 
   async #boot(machine: Machine): Promise<void> {
     await machine.boot(this.#wan);
-    if (machine !== this.#machines[0]) startLoadBalancer(machine);
+    // On the server 6444 is the API's own port in k3s.
+    startLoadBalancer(machine);
   }
 
   #startControlPlane(server: Machine): void {
     startDatastore(server, this.#programs.binaries);
-    startApiServer(server, this.#programs.binaries, this.#options.apiServerArguments ?? []);
+    const { binaries, families } = this.#programs;
+    startApiServer(server, binaries, families, this.#options.apiServerArguments ?? []);
   }
 
   async #startControllers(server: Machine): Promise<void> {
     const isReady = async (): Promise<boolean> => (await this.kubectl('get', '--raw', '/readyz')) === 'ok';
     await this.until('the API server', isReady);
-    startControllers(server, this.#programs.binaries);
+    startControllers(server, this.#programs.binaries, this.#programs.families);
   }
 
   async #startNode(machine: Machine): Promise<void> {
@@ -263,10 +272,11 @@ export class KubeCluster {
   }
 
   async #findNodes(): Promise<boolean> {
-    const known = new Map((await this.list('nodes')).map((node) => [node.metadata.name, node.spec.podCIDR]));
+    const known = new Map((await this.list('nodes')).map((node) => [node.metadata.name, node.spec.podCIDRs]));
     this.#nodes = this.#machines.flatMap((machine, index) => {
-      const podCIDR = known.get(machine.name);
-      return podCIDR === undefined ? [] : [{ index, name: machine.name, machine, podCIDR }];
+      const podCIDRs = known.get(machine.name) ?? [];
+      const [podCIDR] = podCIDRs;
+      return podCIDR === undefined ? [] : [{ index, name: machine.name, machine, podCIDR, podCIDRs }];
     });
     return this.#nodes.length === this.#machines.length;
   }
@@ -280,8 +290,10 @@ export class KubeCluster {
   #addRoutes(): void {
     if (this.#options.routes === false) return;
     for (const { machine } of this.#nodes)
-      for (const other of this.#nodes)
-        if (other.machine !== machine)
-          machine.net('ip', 'route', 'replace', other.podCIDR, 'via', other.machine.address);
+      for (const other of this.#nodes.filter((each) => each.machine !== machine))
+        other.podCIDRs.forEach((network, family) => {
+          const { address, address6 } = other.machine;
+          machine.net('ip', 'route', 'replace', network, 'via', family === 0 ? address : address6);
+        });
   }
 }

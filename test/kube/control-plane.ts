@@ -21,7 +21,13 @@ export function startDatastore(server: Machine, { kine }: KubeBinaries): void {
   server.start('kine', kine, ...flags(values));
 }
 
-export function startApiServer(server: Machine, { hyperkube }: KubeBinaries, more: readonly string[]): void {
+/** `families` is 1 for IPv4, 2 for both. */
+export function startApiServer(
+  server: Machine,
+  { hyperkube }: KubeBinaries,
+  families: number,
+  more: readonly string[],
+): void {
   const { tls } = paths;
   const issuer = 'https://kubernetes.default.svc.cluster.local';
   const values = {
@@ -49,7 +55,7 @@ export function startApiServer(server: Machine, { hyperkube }: KubeBinaries, mor
     'service-account-issuer': issuer,
     'service-account-key-file': `${tls}/service.key`,
     'service-account-signing-key-file': `${tls}/service.key`,
-    'service-cluster-ip-range': networks.services,
+    'service-cluster-ip-range': networks.services.slice(0, families).join(','),
     'tls-cert-file': `${tls}/serving-kube-apiserver.crt`,
     'tls-private-key-file': `${tls}/serving-kube-apiserver.key`,
   };
@@ -57,7 +63,7 @@ export function startApiServer(server: Machine, { hyperkube }: KubeBinaries, mor
 }
 
 /** Once the API server is ready: before that the controller manager gives up. */
-export function startControllers(server: Machine, { hyperkube }: KubeBinaries): void {
+export function startControllers(server: Machine, { hyperkube }: KubeBinaries, families: number): void {
   const { tls } = paths;
   const kubeconfigs = (path: string) => ({
     kubeconfig: path,
@@ -70,7 +76,7 @@ export function startControllers(server: Machine, { hyperkube }: KubeBinaries): 
   const manager = {
     ...kubeconfigs(`${tls}/controller.kubeconfig`),
     'allocate-node-cidrs': 'true',
-    'cluster-cidr': networks.pods,
+    'cluster-cidr': networks.pods.slice(0, families).join(','),
     'cluster-signing-cert-file': `${tls}/client-ca.crt`,
     'cluster-signing-key-file': `${tls}/client-ca.key`,
     'root-ca-file': `${tls}/server-ca.crt`,

@@ -12,8 +12,9 @@ import { image, webCommand } from './layout.ts';
 const network = 'kilowire';
 
 /** As a person does: the command reads the runtime's folders from the configuration of containerd, where k3s has it. */
-export async function installKilowire({ machine, podCIDR }: KubeNode): Promise<void> {
-  await machine.exec(join(root, 'bin/kilowire'), 'cni', 'install', '--subnet', podCIDR, '--name', network);
+export async function installKilowire({ machine, podCIDRs }: KubeNode): Promise<void> {
+  const subnets = podCIDRs.flatMap((network) => ['--subnet', network]);
+  await machine.exec(join(root, 'bin/kilowire'), 'cni', 'install', ...subnets, '--name', network);
 }
 
 /** A pod that serves its name by HTTP; its node is `node`, whatever the scheduler thinks. */

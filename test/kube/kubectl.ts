@@ -7,10 +7,11 @@ import { spawn } from 'node:child_process';
 /** An object of the API. */
 export interface KubeObject {
   readonly metadata: { readonly name: string; readonly [key: string]: unknown };
-  readonly spec: { readonly podCIDR?: string; readonly nodeName?: string };
+  readonly spec: { readonly podCIDRs?: readonly string[]; readonly nodeName?: string };
   readonly status: {
     readonly phase?: string;
     readonly podIP?: string;
+    readonly podIPs?: readonly { readonly ip: string }[];
     readonly conditions?: readonly { readonly type: string; readonly status: string }[];
     readonly containerStatuses?: readonly { readonly restartCount: number }[];
     readonly nodeInfo?: { readonly bootID: string };

@@ -18,9 +18,10 @@ export const paths = {
   kubeletConfig: `${data}/agent/etc/kubelet.yaml`,
 } as const;
 
+/** Ranges of a family each; the second is used by clusters with both. */
 export const networks = {
-  pods: '10.42.0.0/16',
-  services: '10.43.0.0/16',
+  pods: ['10.42.0.0/16', 'fd42::/48'],
+  services: ['10.43.0.0/16', 'fd43::/112'],
   /** Of the API inside the cluster. */
   apiService: '10.43.0.1',
   dns: '10.43.0.10',
@@ -33,6 +34,7 @@ export const webCommand = ['/bin/httpd', '-f', '-p', '80', '-h', '/www'];
 
 /** Between the nodes; `index` 0 is the server. */
 export const nodeAddress = (index: number): string => `10.77.0.${10 + index}`;
+export const nodeAddress6 = (index: number): string => `fd77::${10 + index}`;
 export const wanAddress = '10.77.0.1';
 
 /** Folders of CNI executables and configurations. */

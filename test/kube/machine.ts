@@ -57,11 +57,17 @@ export class Wan {
 
   connect(machine: Machine): void {
     const port = `w-${machine.name}`;
-    const theirs = ['peer', 'name', 'eth0', 'netns', String(machine.pid)];
+    // As a machine's own, it is the same after a reboot.
+    const mac = `02:4b:${machine.address
+      .split('.')
+      .map((part) => Number(part).toString(16).padStart(2, '0'))
+      .join(':')}`;
+    const theirs = ['peer', 'name', 'eth0', 'address', mac, 'netns', String(machine.pid)];
     this.exec('ip', 'link', 'add', port, 'type', 'veth', ...theirs);
     this.exec('ip', 'link', 'set', port, 'master', 'wan', 'up');
     for (const args of [
       ['address', 'add', `${machine.address}/24`, 'dev', 'eth0'],
+      ['address', 'add', `${machine.address6}/64`, 'dev', 'eth0', 'nodad'],
       ['link', 'set', 'eth0', 'up'],
       ['route', 'add', 'default', 'via', wanAddress],
     ])
@@ -82,6 +88,7 @@ export class Wan {
 export class Machine {
   readonly name: string;
   readonly address: string;
+  readonly address6: string;
   readonly #folder: string;
   readonly #cluster: string;
   #init: ChildProcess | undefined;
@@ -90,9 +97,10 @@ export class Machine {
   readonly #daemons = new Map<string, ChildProcess>();
 
   /** `folder` is the cluster's; its last part names the control groups. */
-  constructor(folder: string, name: string, address: string) {
+  constructor(folder: string, name: string, address: string, address6: string) {
     this.name = name;
     this.address = address;
+    this.address6 = address6;
     this.#cluster = folder.split('/').pop() ?? '';
     this.#folder = join(folder, name);
     mkdirSync(this.disk('/'), { recursive: true });
@@ -136,7 +144,8 @@ export class Machine {
   async halt(how: 'orderly' | 'crash'): Promise<void> {
     if (this.#init === undefined) return;
     if (how === 'orderly') await Promise.all([...this.#daemons.keys()].map((name) => this.end(name)));
-    process.kill(this.#pid, 'SIGKILL');
+    // Its first process takes all others with it, and goes with the one that waits for it.
+    this.#init.kill('SIGKILL');
     await ended(this.#init);
     await Promise.all([...this.#daemons.values()].map(ended));
     this.#daemons.clear();

@@ -43,7 +43,7 @@ pretend kernel/keys/root_maxkeys 1000000
 pretend kernel/keys/root_maxbytes 25000000
 pretend kernel/random/boot_id "$(cat /proc/sys/kernel/random/uuid)"
 ip link set lo up
-for setting in ipv4/ip_forward ipv4/conf/all/forwarding ipv4/conf/default/forwarding bridge/bridge-nf-call-iptables; do
+for setting in ipv4/ip_forward ipv4/conf/all/forwarding ipv4/conf/default/forwarding ipv6/conf/all/forwarding bridge/bridge-nf-call-iptables; do
   [ ! -e "/proc/sys/net/$setting" ] || echo 1 > "/proc/sys/net/$setting"
 done
 mount --make-rshared /

@@ -77,6 +77,8 @@ export interface NodePrograms {
   readonly cni: CniFolders;
   readonly proxy: ProxyMode;
   readonly kubeletArguments: readonly string[];
+  /** 1 for IPv4, 2 for both. */
+  readonly families: number;
   /** Folder of a containerd 2 and its shim; without it the machine's own is taken. */
   readonly containerd?: string;
   /** An archive of the image every container is made of. */
@@ -106,16 +108,21 @@ export async function startContainerd(machine: Machine, programs: NodePrograms):
   }
 }
 
-export function startKubelet(machine: Machine, { binaries, proxy, kubeletArguments }: NodePrograms): void {
+export function startKubelet(machine: Machine, programs: NodePrograms): void {
+  const { binaries, proxy, kubeletArguments, families } = programs;
   machine.write(paths.kubeletConfig, JSON.stringify(kubeletConfiguration));
-  const { name, address } = machine;
+  const { name } = machine;
+  const address = [machine.address, machine.address6].slice(0, families).join(',');
   const kubelet = ['--kubeconfig', paths.kubeletKubeconfig, '--config', paths.kubeletConfig];
   const identity = ['--hostname-override', name, '--node-ip', address, '--cert-dir', '/var/lib/kubelet/pki'];
   machine.start('kubelet', binaries.hyperkube, 'kubelet', ...kubelet, ...identity, ...kubeletArguments);
   if (proxy === 'none') return;
   // The limits of connection tracking are the whole machine's: not touched.
   const limits = ['--conntrack-max-per-core=0', '--conntrack-tcp-timeout-established=0s'];
-  const more = ['--conntrack-tcp-timeout-close-wait=0s', `--cluster-cidr=${networks.pods}`];
+  const more = [
+    '--conntrack-tcp-timeout-close-wait=0s',
+    `--cluster-cidr=${networks.pods.slice(0, families)}`,
+  ];
   const where = [`--proxy-mode=${proxy}`, `--hostname-override=${name}`, '--healthz-bind-address=127.0.0.1'];
   const flags = [`--kubeconfig=${paths.proxyKubeconfig}`, ...where, ...limits, ...more];
   machine.start('kube-proxy', binaries.hyperkube, 'kube-proxy', ...flags);

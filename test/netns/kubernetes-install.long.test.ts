@@ -1,0 +1,167 @@
+/**
+ * A real Kubernetes without a network is given ours, as the README says: the image, one manifest, and then it is a cluster
+ * across two clouds: pods of both reach each other through WireGuard, Services and kubectl work, agents and devices are
+ * replaced under traffic, and an agent can touch no Node but its own.
+ * @module
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { buildKubernetes } from '../kube/binaries.ts';
+import { clusterObstacle, KubeCluster } from '../kube/cluster.ts';
+import { applyManifests, builtImage, daemonLogs, daemonPods, importImage } from '../kube/kilowire-mesh.ts';
+import { addressOf, isReady, unreachable, webPod } from '../kube/kilowire-pods.ts';
+import { isTrue, type KubeObject } from '../kube/kubectl.ts';
+import { has } from './host.ts';
+
+const obstacle = clusterObstacle() ?? (has('curl') ? undefined : 'not on this machine: curl');
+if (obstacle !== undefined) console.log(`skipping Kubernetes: ${obstacle}`);
+const binaries = obstacle === undefined ? await buildKubernetes() : undefined;
+const image = binaries === undefined ? undefined : builtImage();
+
+const folders = { executables: '/opt/cni/bin', configuration: '/etc/cni/net.d' };
+const ask = (address: string): string[] => ['curl', '-s', '-m', '5', `http://${address}/cgi-bin/name`];
+const uidOf = ({ metadata }: KubeObject): string => String(metadata.uid);
+
+describe.skipIf(image === undefined)('a cluster that is given our network', { timeout: 300_000 }, () => {
+  let cluster: KubeCluster;
+  let pods: readonly KubeObject[] = [];
+  const pod = (name: string): KubeObject => {
+    const found = pods.find(({ metadata }) => metadata.name === name);
+    if (found === undefined) throw new Error(`no pod ${name}`);
+    return found;
+  };
+
+  beforeAll(async () => {
+    if (binaries === undefined || image === undefined) return;
+    cluster = await KubeCluster.start({ binaries, nodes: 2, cni: folders, routes: false });
+    await importImage(cluster, image);
+    for (const { name, index } of cluster.nodes)
+      await cluster.kubectl('label', 'node', name, `topology.kubernetes.io/region=cloud-${index}`);
+  }, 600_000);
+  afterAll(() => cluster?.stop());
+  afterEach(async ({ task }) => {
+    if (task.result?.state === 'fail') console.log(await daemonLogs(cluster));
+  });
+
+  /** The new pods of a daemon whose old ones were deleted are ready. */
+  const replaced = (component: 'agent' | 'device', before: readonly string[]): Promise<void> =>
+    cluster.until(`new ${component}s`, async () => {
+      const now = await daemonPods(cluster, component);
+      return now.length === 2 && now.every((each) => isReady(each) && !before.includes(uidOf(each)));
+    });
+
+  test('has no ready node before, and only ready ones after one manifest', async () => {
+    expect((await cluster.list('nodes')).some((node) => isTrue(node, 'Ready'))).toBe(false);
+    await applyManifests(cluster);
+    await cluster.until('the nodes to be ready', async () =>
+      (await cluster.list('nodes')).every((node) => isTrue(node, 'Ready')),
+    );
+    for (const component of ['agent', 'device'] as const)
+      await cluster.until(`every ${component} to be ready`, async () => {
+        const now = await daemonPods(cluster, component);
+        return now.length === 2 && now.every(isReady);
+      });
+  });
+
+  test('has pods of both clouds that reach each other, through WireGuard', async () => {
+    const names = cluster.nodes.flatMap(({ name }) => [`${name}-a`, `${name}-b`]);
+    await cluster.apply(names.map((name) => webPod(name, name.slice(0, 2))));
+    await cluster.until('the pods', async () => {
+      pods = await cluster.list('pods');
+      return pods.length === names.length && pods.every(isReady);
+    });
+    for (const { name, podCIDR } of cluster.nodes)
+      expect(
+        addressOf(pod(`${name}-a`))
+          .split('.')
+          .slice(0, 3),
+      ).toEqual(podCIDR.split('.').slice(0, 3));
+    for (const from of pods) expect(await unreachable(cluster, from, pods)).toBe('');
+    const way = await cluster.inNode(0, 'ip', 'route', 'get', addressOf(pod('n1-a')));
+    expect(way).toContain('dev kilo0');
+  });
+
+  test('has Services, and kubectl reaches into the other cloud', async () => {
+    await cluster.apply([
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'web' },
+        spec: {
+          type: 'NodePort',
+          selector: { app: 'web', node: 'n1' },
+          ports: [{ port: 80, nodePort: 30080 }],
+          clusterIP: '10.43.0.80',
+        },
+      },
+    ]);
+    await cluster.until('the Service', async () =>
+      (await cluster.inPod(pod('n0-a'), ...ask('10.43.0.80'))).startsWith('n1-'),
+    );
+    expect(await cluster.inNode(0, ...ask('10.43.0.80'))).toMatch(/^n1-/);
+    expect(await cluster.inNode(0, ...ask('127.0.0.1:30080')).catch(() => 'n1-')).toMatch(/^n1-/);
+    expect(await cluster.inNode(1, ...ask(`${cluster.node(0).machine.address}:30080`))).toMatch(/^n1-/);
+    expect(await cluster.kubectl('exec', 'n1-a', '--', 'hostname')).toBe('n1-a\n');
+    expect(await cluster.kubectl('logs', 'n1-a')).toBe('');
+  });
+
+  test.each(['agent', 'device'] as const)(
+    'loses no request while every %s is replaced',
+    async (component) => {
+      const before = (await daemonPods(cluster, component)).map(uidOf);
+      const requests =
+        'n=0; bad=0; while [ ! -e /run/enough ]; do n=$((n+1)); curl -s -m 20 http://$1/cgi-bin/name | grep -q n1-a || bad=$((bad+1)); done; echo $n $bad';
+      await cluster.inNode(0, 'rm', '-f', '/run/enough');
+      const asking = cluster.inPod(pod('n0-a'), 'sh', '-c', requests, 'sh', addressOf(pod('n1-a')));
+      if (component === 'agent') {
+        await cluster.kubectl('-n', 'kube-system', 'rollout', 'restart', 'daemonset/kilowire-agent');
+        await cluster.kubectl(
+          '-n',
+          'kube-system',
+          'rollout',
+          'status',
+          'daemonset/kilowire-agent',
+          '--timeout=100s',
+        );
+      } else {
+        for (const { metadata } of await daemonPods(cluster, component)) {
+          await cluster.kubectl('-n', 'kube-system', 'delete', 'pod', metadata.name);
+          await cluster.until('its successor', async () => {
+            const now = await daemonPods(cluster, component);
+            return now.length === 2 && now.every(isReady);
+          });
+        }
+      }
+      await replaced(component, before);
+      await cluster.inNode(0, 'touch', '/run/enough');
+      const [sent = 0, lost] = (await asking).trim().split(' ').map(Number);
+      console.log(`${sent} requests while every ${component} was replaced`);
+      expect(sent).toBeGreaterThan(10);
+      expect(lost).toBe(0);
+    },
+  );
+
+  test('lets an agent change its own Node, and no other', async () => {
+    const account = ['create', 'token', 'kilowire', '-n', 'kube-system', '--duration=10m'];
+    const bound = ['--bound-object-kind=Node', '--bound-object-name=n0'];
+    const token = (await cluster.kubectl(...account, ...bound)).trim();
+    const patch = async (node: string, body: object): Promise<string> => {
+      const headers = [
+        '-H',
+        `Authorization: Bearer ${token}`,
+        '-H',
+        'Content-Type: application/merge-patch+json',
+      ];
+      const url = `https://127.0.0.1:6444/api/v1/nodes/${node}?dryRun=All`;
+      const request = ['-X', 'PATCH', '-d', JSON.stringify(body), '-w', '%{http_code}', '-o', '/dev/null'];
+      return await cluster.inNode(0, 'curl', '-sk', '-m', '10', ...headers, ...request, url);
+    };
+    const annotation = { metadata: { annotations: { 'kilo.squat.ai/last-seen': '1' } } };
+    await cluster.until('the policy', async () => (await patch('n1', annotation)) !== '200', 60_000);
+    expect(await patch('n1', annotation)).toBe('422');
+    expect(await patch('n0', annotation)).toBe('200');
+    expect(await patch('n0', { spec: { unschedulable: true } })).toBe('422');
+    expect(await patch('n0', { metadata: { labels: { 'node-role.kubernetes.io/control-plane': '' } } })).toBe(
+      '422',
+    );
+  });
+});
