@@ -4,14 +4,15 @@
  * @module
  */
 import { networkInterfaces } from 'node:os';
+import type { Handshaker } from '../noise/handshaker.ts';
 import type { Cidr, Endpoint } from '../noise/ip.ts';
 import { PackedPrefixes, packPrefixes } from '../noise/packed-prefixes.ts';
 import { EADDRINUSE, EINVAL, type SetSink } from '../noise/uapi-parser.ts';
 import { ENDPOINT_SIZE, writeEndpoint } from '../tun/endpoint.ts';
 import { interfaceIndex } from '../tun/tun-device.ts';
-import type { Device } from './device.ts';
-import { peerName } from './log.ts';
-import type { Peer } from './peer-book.ts';
+import { type Log, peerName } from './log.ts';
+import type { Peer, PeerBook } from './peer-book.ts';
+import type { PlaneClient } from './plane-client.ts';
 
 /** Ranges the data plane is given with one command, between two batches of packets. */
 const RANGES_AT_ONCE = 1024;
@@ -31,15 +32,25 @@ function plainAddress(address: Uint8Array): Uint8Array {
   return isMapped ? address.slice(12) : address;
 }
 
+/** What of a device is configured: device.ts has it all. */
+export interface Configured {
+  readonly book: PeerBook;
+  readonly handshaker: Handshaker;
+  readonly plane: PlaneClient;
+  readonly log: Log;
+  setListenPort(port: number): boolean;
+  setMark(mark: number): boolean;
+}
+
 /** One `set`. Others may be under way on other connections: what they take away is gone here too. */
 export class DeviceConfiguration implements SetSink {
-  readonly #device: Device;
+  readonly #device: Configured;
   #section: Peer | undefined;
   /** Ranges of the section at hand that are still to be given to its peer: before this turn of the event loop ends. */
   readonly #ranges = new PackedPrefixes(RANGES_AT_ONCE);
   #giving = false;
 
-  constructor(device: Device) {
+  constructor(device: Configured) {
     this.#device = device;
   }
 
