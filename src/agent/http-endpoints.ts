@@ -4,7 +4,10 @@
  * @module
  */
 import { createServer, type Server, type ServerResponse } from 'node:http';
+import { deflateSync } from 'node:zlib';
 import { toDot } from '../routing/dot.ts';
+import { meshJson } from '../routing/mesh-json.ts';
+import { toPng } from '../routing/png.ts';
 import { toSvg } from '../routing/svg.ts';
 import type { Topology } from '../routing/topology.ts';
 import { AgentError } from './agent-error.ts';
@@ -17,7 +20,10 @@ export interface AgentState {
 }
 
 const LAYOUTS = ['circo', 'dot', 'neato', 'twopi', 'fdp'];
-const GRAPHVIZ_FORMATS = ['png', 'bmp', 'fig', 'gif', 'json', 'ps'];
+const GRAPHVIZ_FORMATS = ['bmp', 'fig', 'gif', 'ps'];
+/** Drawing holds up everything else of the agent: some hundred milliseconds, once for each state of the mesh. */
+const MOST_PIXELS = 4e6;
+const pictures = new WeakMap<Topology, Uint8Array>();
 const INDEX = `<!DOCTYPE html>
 <title>Internal Kilo API</title>
 <h1>Internal Kilo API</h1>
@@ -84,16 +90,30 @@ const graph = (topology: Topology | null, query: URLSearchParams, response: Serv
     text(response, 200, toDot(topology));
   } else if (format === 'svg') {
     send(response, 200, 'image/svg+xml', toSvg(topology));
+  } else if (format === 'png') {
+    send(response, 200, 'image/png', pictureOf(topology));
+  } else if (format === 'json') {
+    send(response, 200, 'application/json', `${JSON.stringify(meshJson(topology), null, 2)}\n`);
   } else {
     const known = GRAPHVIZ_FORMATS.includes(format);
-    text(response, 500, known ? 'unable to render graph: ask for format=dot or svg' : 'unsupported format');
+    text(
+      response,
+      500,
+      known ? 'unable to render graph: ask for format=dot, svg, png or json' : 'unsupported format',
+    );
   }
+};
+
+const pictureOf = (topology: Topology): Uint8Array => {
+  const picture = pictures.get(topology) ?? toPng(topology, (bytes) => deflateSync(bytes), MOST_PIXELS);
+  pictures.set(topology, picture);
+  return picture;
 };
 
 const text = (response: ServerResponse, status: number, body: string): void =>
   send(response, status, 'text/plain; charset=utf-8', body);
 
-const send = (response: ServerResponse, status: number, type: string, body: string): void => {
+const send = (response: ServerResponse, status: number, type: string, body: string | Uint8Array): void => {
   response.writeHead(status, { 'content-type': type });
   response.end(body);
 };

@@ -4,19 +4,22 @@
  * @module
  */
 import { writeFileSync } from 'node:fs';
+import { deflateSync } from 'node:zlib';
 import { Command, Option } from 'commander';
 import { toDot } from '../routing/dot.ts';
 import { toMermaid } from '../routing/mermaid.ts';
 import { meshJson } from '../routing/mesh-json.ts';
+import { toPng } from '../routing/png.ts';
 import { toSvg } from '../routing/svg.ts';
 import type { Topology } from '../routing/topology.ts';
 import { type ClusterFlags, openMesh, portOption, withCluster } from './cluster-options.ts';
 import { print } from './output.ts';
 
-const DRAWINGS: Readonly<Record<string, (topology: Topology) => string>> = {
+const DRAWINGS: Readonly<Record<string, (topology: Topology) => string | Uint8Array>> = {
   // The empty line at the end is kgctl's.
   dot: (topology) => `${toDot(topology)}\n`,
   svg: (topology) => toSvg(topology),
+  png: (topology) => toPng(topology, (bytes) => deflateSync(bytes, { level: 9 })),
   mermaid: toMermaid,
   json: (topology) => `${JSON.stringify(meshJson(topology), null, 2)}\n`,
 };
@@ -27,11 +30,14 @@ export interface GraphFlags extends ClusterFlags {
 }
 
 const draw = async (flags: GraphFlags): Promise<void> => {
+  if (flags.format === 'png' && flags.file === undefined && process.stdout.isTTY)
+    throw new Error('A terminal shows no PNG: write it to a file (-f mesh.png), or pipe it on.');
   const { topologyFrom } = await import('../admin/mesh.ts');
   const topology = topologyFrom(await openMesh(flags));
-  const text = DRAWINGS[flags.format]?.(topology) ?? '';
-  if (flags.file === undefined) print(text);
-  else writeFileSync(flags.file, text);
+  const drawing = DRAWINGS[flags.format]?.(topology) ?? '';
+  if (flags.file !== undefined) writeFileSync(flags.file, drawing);
+  else if (typeof drawing === 'string') print(drawing);
+  else process.stdout.write(drawing);
 };
 
 export const graphCommand = (): Command =>
@@ -54,6 +60,7 @@ No Graphviz is needed. dot is what kgctl prints, for who has it; mermaid is draw
 
 Examples:
   kilowire graph -o svg -f mesh.svg
+  kilowire graph -o png -f mesh.png
   kilowire graph -o json | jq -r '.segments[] | "\\(.location) \\(.leader)"'
   kilowire graph | circo -Tsvg > mesh.svg`,
     )

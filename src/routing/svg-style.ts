@@ -5,7 +5,16 @@
  */
 
 /** One per cloud, in turn; mid-tones that stand on white and on near-black. */
-const ACCENTS = ['#e07b2e', '#2f7fe6', '#2f9e58', '#9257d8', '#dd5252', '#1593a5', '#b98a12', '#cf4a93'];
+export const ACCENTS: readonly string[] = [
+  '#e07b2e',
+  '#2f7fe6',
+  '#2f9e58',
+  '#9257d8',
+  '#dd5252',
+  '#1593a5',
+  '#b98a12',
+  '#cf4a93',
+];
 
 const accents = ACCENTS.map(
   (colour, i) => `

@@ -91,6 +91,12 @@ describe('graph', () => {
     expect(readFileSync(file, 'utf8')).toMatch(/^<svg [^>]*viewBox[\s\S]*<\/svg>\n$/);
   });
 
+  it('is PNG, into a file', async () => {
+    const file = join(folder, 'mesh.png');
+    expect(await world.run('graph', '-o', 'png', '-f', file)).toEqual({ status: 0, stdout: '', stderr: '' });
+    expect(readFileSync(file).subarray(0, 8).toString('latin1')).toBe('\x89PNG\r\n\x1a\n');
+  });
+
   it('refuses a format nobody draws', async () => {
     const { status, stderr } = await world.run('graph', '-o', 'bmp');
     expect(status).toBe(2);
