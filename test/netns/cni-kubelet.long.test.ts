@@ -20,10 +20,10 @@ import {
   webPod,
 } from '../kube/kilowire-pods.ts';
 import type { KubeObject } from '../kube/kubectl.ts';
-import { has, root } from './host.ts';
+import { root } from './host.ts';
 import { newestContainerd } from './toolchains.ts';
 
-const obstacle = clusterObstacle() ?? (has('curl') ? undefined : 'not on this machine: curl');
+const obstacle = clusterObstacle();
 if (obstacle !== undefined) console.log(`skipping Kubernetes: ${obstacle}`);
 const binaries = obstacle === undefined ? await buildKubernetes() : undefined;
 const newest = binaries === undefined ? undefined : newestContainerd();
