@@ -98,8 +98,9 @@ export async function takeOverDevice(options: TakeOverOptions): Promise<void> {
   });
   const { tun, device, listener, takeoverListener, connections, formerPid } = taken;
   const server = serveUapi(device, listener, log, life, connections);
-  await taken.confirm();
+  // Said first: the other process lets go when it hears the last word, and there must be no doubt whose crash is whose.
   log.verbose(`Device taken over from process ${formerPid}`);
+  await taken.confirm();
   onRunning();
   await live({ tun, device, server, takeoverListener, directory, name: interfaceName, log, life });
 }

@@ -123,25 +123,21 @@ describe.skipIf(!able)('a take-over that fails', () => {
     const began = performance.now();
     await world.takeOver(world.a);
     const usual = performance.now() - began;
-    const trials = Number(process.env.KILOWIRE_KILLS ?? 10);
+    const trials = Number(process.env.KILOWIRE_KILLS ?? 6);
     let survived = 0;
     for (let trial = 0; trial < trials; trial += 1) {
       const former = world.runner(world.a);
       const child = beginTakeover(world.a.host, world.a.link);
       // Most of the time it starts, so most of the moments are near the end.
       await sleep(usual * (0.9 - 0.6 * random() ** 2));
-      if (child.output.includes('Device taken over') || !former.isRunning) {
-        // It was faster: then it is the device.
-        world.runners.get(world.a)?.push(child);
-      } else {
-        child.process.kill('SIGKILL');
-        await child.ended;
-        // Said and done in the same moment: the former let go, and its successor was killed as the device it was.
-        if (!former.isRunning || (await Promise.race([former.ended, sleep(200, 'runs')])) !== 'runs') {
-          throw new Error(`trial ${trial}: the former process let go\n${former.output}\n--\n${child.output}`);
-        }
-        survived += 1;
-      }
+      child.process.kill('SIGKILL');
+      await child.ended;
+      const letGo = (await Promise.race([former.ended, sleep(300, 'runs')])) !== 'runs';
+      if (letGo) {
+        // It was the device already, and had said so: that was a crash, and not of a take-over.
+        expect(child.output, `trial ${trial}: ${former.output}`).toContain('Device taken over');
+        await world.restart(world.a);
+      } else survived += 1;
       await until(`pings after trial ${trial}`, () => world.a.reaches(world.b), 20_000);
     }
     expect(survived).toBeGreaterThan(0);

@@ -67,7 +67,7 @@ describe.skipIf(!able)('a device taken over', () => {
     world.runners.get(a)?.push(child);
     a.set('listen-port', '12346', 'fwmark', '0');
     expect(a.host.exec('ss', '-Hlun', 'sport', '12346')).toContain('12346');
-    expect(a.host.exec('ss', '-Hlun', 'sport', '12345')).toBe('');
+    await until('the old port to be free', () => a.host.exec('ss', '-Hlun', 'sport', '12345') === '');
     await until('pings', () => a.reaches(b), 20_000);
     a.host.ip('link', 'set', a.link, 'down');
     await until('the sockets to close', () => a.host.exec('ss', '-Hlun', 'sport', '12346') === '');

@@ -21,18 +21,6 @@ describe.skipIf(!able)('an interface that is taken over', () => {
     const { takeovers, stops } = await runUnderTakeovers(world, 10, 2);
     expect(takeovers).toBeGreaterThanOrEqual(1);
     expect(stops).toHaveLength(takeovers);
-    if (process.env.KILOWIRE_SHOW)
-      process.stdout.write(
-        [...world.runners.values()]
-          .flat()
-          .map((r) =>
-            r.output
-              .split('\n')
-              .filter((l) => /XX|Take-over/.test(l))
-              .join('\n'),
-          )
-          .join('\n'),
-      );
-    process.stdout.write(`${takeovers} take-overs, stops ${stops} ms\n`);
+    if (process.env.KILOWIRE_SHOW) process.stdout.write(`${takeovers} take-overs, stops ${stops} ms\n`);
   });
 });

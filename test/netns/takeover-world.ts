@@ -55,12 +55,21 @@ export const stops = (programs: readonly { readonly output: string }[]): number[
     [...output.matchAll(/runs the interface, after ([\d.]+) ms/g)].map(([, time]) => Number(time)),
   );
 
+interface Outer {
+  readonly family: 4 | 6;
+  readonly keepalive: number;
+}
+
+const addressOf = (family: 4 | 6, network: number, host: number): string =>
+  family === 4 ? `10.77.${network}.${host}` : `fd77:${network}::${host}`;
+
 export class TakeoverWorld {
   readonly hosts: readonly [Host, Host, Host];
   readonly a: Side;
   readonly b: Side;
   readonly #relay: Program;
   readonly #folder: Folder;
+  readonly #outer: Outer;
   /** Whoever ran, or runs, a device. */
   readonly runners: Map<Side, Program[]>;
 
@@ -69,7 +78,9 @@ export class TakeoverWorld {
     sides: readonly [Side, Side],
     relay: Program,
     folder: Folder,
+    outer: Outer,
   ) {
+    this.#outer = outer;
     this.hosts = hosts;
     [this.a, this.b] = sides;
     this.#relay = relay;
@@ -83,21 +94,8 @@ export class TakeoverWorld {
     const [hostA, middle, hostB] = hosts;
     for (const [number, host] of [hostA, hostB].entries()) {
       const link = `${name}v${number + 1}`;
-      run(
-        'ip',
-        'link',
-        'add',
-        link,
-        'netns',
-        host.name,
-        'type',
-        'veth',
-        'peer',
-        'name',
-        link,
-        'netns',
-        middle.name,
-      );
+      const peer = ['peer', 'name', link, 'netns', middle.name];
+      run('ip', ...['link', 'add', link, 'netns', host.name, 'type', 'veth'], ...peer);
       for (const [end, at] of [
         [host, 1],
         [middle, 2],
@@ -115,8 +113,7 @@ export class TakeoverWorld {
       }),
     )) as [Side, Side];
     const [a, b] = sides;
-    const address = (network: number, host: number): string =>
-      family === 4 ? `10.77.${network}.${host}` : `fd77:${network}::${host}`;
+    const address = (network: number, host: number): string => addressOf(family, network, host);
     const relay = new Program(
       spawn(
         'ip',
@@ -127,24 +124,32 @@ export class TakeoverWorld {
         { stdio: ['pipe', 'pipe', 'pipe'] },
       ),
     );
-    for (const [side, peer] of [
-      [a, b],
-      [b, a],
-    ] as const) {
-      const host = family === 4 ? address(1, 2) : `[${address(1, 2)}]`;
-      side.set(
-        ...['private-key', folder.write(side.link, side.key), 'listen-port', String(side.port)],
-        ...['peer', peer.publicKey, 'allowed-ips', `${peer.overlay}/32,${peer.overlay6}/128`],
-        ...['persistent-keepalive', String(keepalive)],
-        ...(side === a ? ['endpoint', `${host}:${peer.port}`] : []),
-      );
-      side.host.ip('addr', 'add', `${side.overlay}/24`, 'dev', side.link);
-      side.host.ip('addr', 'add', `${side.overlay6}/64`, 'dev', side.link, 'nodad');
-    }
-    await Promise.all([a.up(hostA), b.up(hostB)]);
-    const world = new TakeoverWorld(hosts, sides, relay, folder);
+    const world = new TakeoverWorld(hosts, sides, relay, folder, { family, keepalive });
+    await Promise.all([world.#configure(a), world.#configure(b)]);
     await until('the tunnel', () => a.reaches(b), 20_000);
     return world;
+  }
+
+  async #configure(side: Side): Promise<void> {
+    const peer = side === this.a ? this.b : this.a;
+    const { family, keepalive } = this.#outer;
+    const relay = addressOf(family, 1, 2);
+    side.set(
+      ...['private-key', this.#folder.write(side.link, side.key), 'listen-port', String(side.port)],
+      ...['peer', peer.publicKey, 'allowed-ips', `${peer.overlay}/32,${peer.overlay6}/128`],
+      ...['persistent-keepalive', String(keepalive)],
+      ...(side === this.a ? ['endpoint', `${family === 4 ? relay : `[${relay}]`}:${peer.port}`] : []),
+    );
+    side.host.ip('addr', 'add', `${side.overlay}/24`, 'dev', side.link);
+    side.host.ip('addr', 'add', `${side.overlay6}/64`, 'dev', side.link, 'nodad');
+    await side.up(side.host);
+  }
+
+  /** Starts a side anew whose last process is dead. */
+  async restart(side: Side): Promise<void> {
+    const device = await OneDevice.start(side.host, side.link);
+    this.runners.get(side)?.push(new Program(device.process));
+    await this.#configure(side);
   }
 
   /** Takes a side over, and waits for the one before to have ended with 0. */
