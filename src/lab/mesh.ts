@@ -25,7 +25,7 @@ import { laptopConfig } from './laptop.ts';
 import { hasHandshake, meshFaults } from './node-mesh.ts';
 import { INTERFACE, type LabPlan, MTU, type NodePlan, nodesOf } from './plan.ts';
 
-const MESH_PATIENCE_MS = 30_000;
+const MESH_PATIENCE_MS = 60_000;
 const SETTLE_PATIENCE_MS = 12_000;
 const LOOK_INTERVAL_MS = 50;
 const FIRST_CONTACT = { count: 1, intervalMs: 0, patienceMs: 6000 } as const;
