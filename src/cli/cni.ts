@@ -5,7 +5,6 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { errorCode } from '../cni/files.ts';
 import type { Outcome, StandingOptions } from './cni-verbs.ts';
 
 const output = (): Option =>
@@ -54,7 +53,9 @@ const print = (text: string): void => {
 
 /** A system error's own text names a call and a path; what to do about it is ours to say. */
 const explained = (error: unknown): unknown => {
-  if (['EACCES', 'EPERM'].includes(errorCode(error)) && process.getuid?.() !== 0)
+  // Errors of our own system calls say errnoName, Node's say code. Asking the module that knows would load it for --help.
+  const { errnoName, code = '' } = error as NodeJS.ErrnoException & { readonly errnoName?: string };
+  if (['EACCES', 'EPERM'].includes(errnoName ?? code) && process.getuid?.() !== 0)
     return new Error(`This takes root's rights: ${(error as Error).message.replace(/\.$/, '')}.`, {
       cause: error,
     });

@@ -5,8 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
-import { InterfaceReader } from '../device/uapi-client.ts';
-import { uapiDirectory, uapiPath } from '../device/uapi-socket.ts';
+import type { InterfaceReader } from '../device/uapi-client.ts';
 import { type Sample, screen, topView } from './top-view.ts';
 
 interface Flags {
@@ -100,6 +99,8 @@ Examples:
   kilowire top wg0 --json | jq .drops`,
     )
     .action(async (name: string, flags: Flags) => {
+      const { InterfaceReader } = await import('../device/uapi-client.ts');
+      const { uapiDirectory, uapiPath } = await import('../device/uapi-socket.ts');
       const reader = new InterfaceReader(uapiPath(uapiDirectory(process.env), name));
       if (flags.json === true || !process.stdout.isTTY) await once(name, reader, flags);
       else await live(name, reader, flags.interval);
