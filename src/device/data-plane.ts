@@ -17,6 +17,7 @@ import {
   ROAMED,
 } from '../noise/action-queue.ts';
 import { MAX_PEERS } from '../noise/constants.ts';
+import { INITIATION_SIZE, RESPONSE_SIZE } from '../noise/messages.ts';
 import { layOut, Transport } from '../noise/transport.ts';
 import { renewSessions } from '../noise/transport-state.ts';
 import { ENDPOINT_LENGTH, ENDPOINT_SIZE } from '../tun/endpoint.ts';
@@ -38,9 +39,6 @@ const BUFFERS_SIZE = 4 << 20;
 const POLL_FDS = 5;
 const FAULT = libc.POLLERR | libc.POLLHUP | libc.POLLNVAL;
 const LONGEST_SLEEP = 0x7fff_ffff;
-
-const INITIATION_SIZE = 148;
-const RESPONSE_SIZE = 92;
 
 /**
  * Datagrams a send may hold. Linux takes 64 before 6.9 and 128 since, but wireguard-go, which receives two merged ones

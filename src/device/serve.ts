@@ -145,8 +145,8 @@ async function live({ tun, device, server, takeoverListener, ...names }: Living)
   process.once('SIGTERM', () => life.end());
   process.once('SIGINT', () => life.end());
   await life.over;
-  // One that is under way ends soon, and decides whose the files are.
-  await giver?.settled;
+  // One that is under way decides whose the files are.
+  await giver?.finish();
   log.verbose('Device closing');
   stopWatching?.();
   giver?.close();

@@ -26,14 +26,17 @@ export function takeoverError(message: string, cause?: unknown): DeviceError {
   return new DeviceError('ERR_DEVICE_TAKEOVER', message, cause === undefined ? undefined : { cause });
 }
 
-/** Resolves with true when the descriptor can be read, with false after `patience` ms. */
-export function readable(fd: number, patience: number): Promise<boolean> {
+/** Resolves with true when the descriptor can be read, with false after `patience` ms or when given up. */
+export function readable(fd: number, patience: number, giveUp?: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const finish = (isReadable: boolean): void => {
       clearTimeout(timer);
       watch.close();
+      giveUp?.removeEventListener('abort', stop);
       resolve(isReadable);
     };
+    const stop = (): void => finish(false);
+    giveUp?.addEventListener('abort', stop);
     const watch = watchReadable(fd, () => finish(true));
     const timer = setTimeout(() => finish(false), Math.max(0, patience));
   });
@@ -42,6 +45,7 @@ export function readable(fd: number, patience: number): Promise<boolean> {
 export class TakeoverChannel {
   readonly #fd: number;
   readonly #buffer = new Uint8Array(new ArrayBuffer(LONGEST));
+  readonly #giveUp = new AbortController();
   #closed = false;
 
   /** The socket is ours from now on. */
@@ -79,7 +83,9 @@ export class TakeoverChannel {
     for (;;) {
       const received = this.#next(expected);
       if (received === undefined) {
-        if (await readable(this.#fd, deadline - performance.now())) continue;
+        const { signal } = this.#giveUp;
+        if (!signal.aborted && (await readable(this.#fd, deadline - performance.now(), signal))) continue;
+        if (signal.aborted) throw takeoverError('The process is told to end.');
         throw takeoverError(`The other process did not say '${expected}' within ${patience} ms.`);
       }
       const { length, descriptors, truncated } = received;
@@ -115,6 +121,11 @@ export class TakeoverChannel {
     } catch {
       return undefined;
     }
+  }
+
+  /** Nothing more is waited for. */
+  giveUp(): void {
+    this.#giveUp.abort();
   }
 
   /** Forgets what was received last. */

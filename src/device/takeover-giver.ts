@@ -50,6 +50,9 @@ export class TakeoverGiver {
   #watch: ReadinessWatch | undefined;
   #underWay: Promise<void> = Promise.resolve();
   #closed = false;
+  #channel: TakeoverChannel | undefined;
+  /** Packets wait: soon it is over. */
+  #standsStill = false;
 
   /** `listener` is ours from now on. */
   constructor(options: GiverOptions, listener: number) {
@@ -58,9 +61,16 @@ export class TakeoverGiver {
     this.#wait();
   }
 
-  /** Resolves when no take-over is under way. */
-  get settled(): Promise<void> {
-    return this.#underWay;
+  /**
+   * Begins no other, and gives up one that has not come to standing still. Resolves when it is decided whose the
+   * interface is.
+   */
+  async finish(): Promise<void> {
+    this.#closed = true;
+    this.#watch?.close();
+    this.#watch = undefined;
+    if (!this.#standsStill) this.#channel?.giveUp();
+    await this.#underWay;
   }
 
   #wait(): void {
@@ -76,6 +86,7 @@ export class TakeoverGiver {
 
   async #serve(fd: number): Promise<void> {
     const channel = new TakeoverChannel(fd);
+    this.#channel = channel;
     const { log, onTaken } = this.#options;
     let handle: ProcessHandle | undefined;
     try {
@@ -89,9 +100,11 @@ export class TakeoverGiver {
       }
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      log.error(`Take-over: ${why} This process goes on.`);
+      if (!this.#closed) log.error(`Take-over: ${why} This process goes on.`);
       await channel.send('refused', 0, new TextEncoder().encode(why)).catch(() => undefined);
     } finally {
+      this.#standsStill = false;
+      this.#channel = undefined;
       handle?.close();
       channel.close();
     }
@@ -111,12 +124,16 @@ export class TakeoverGiver {
     }
     // Whoever says this now was alive when its handle was opened: the handle is that process's.
     await channel.receive(['ready'], Patience.ready);
+    this.#standsStill = true;
     const connections = await server.pause(Patience.clients);
-    const stoodStill = performance.now();
+    const times = [performance.now()];
     let committed = false;
     try {
-      await this.#send(channel, await device.freeze(), connections);
+      const frozen = await device.freeze();
+      times.push(performance.now());
+      await this.#send(channel, frozen, connections);
       await channel.receive(['prepared'], Patience.prepared);
+      times.push(performance.now());
       await channel.send('commit', Patience.state);
       committed = true;
       await channel.receive(['running'], Patience.running);
@@ -130,10 +147,14 @@ export class TakeoverGiver {
       server.resume();
       throw error;
     }
+    times.push(performance.now());
     // From now on nothing of ours keeps a port.
     device.closeSockets();
-    const milliseconds = (performance.now() - stoodStill).toFixed(1);
-    log.verbose(`Take-over: process ${handle.pid} runs the interface, after ${milliseconds} ms`);
+    const [all, ...parts] = [times, times.slice(0, 2), times.slice(1, 3), times.slice(2)].map((some) =>
+      ((some.at(-1) ?? 0) - (some[0] ?? 0)).toFixed(1),
+    );
+    const how = `stopping, handing over and starting took ${parts.join(', ')}`;
+    log.verbose(`Take-over: process ${handle.pid} runs the interface, after ${all} ms (${how})`);
     await channel.send('bye', Patience.bye).catch(() => undefined);
     return true;
   }
@@ -159,9 +180,8 @@ export class TakeoverGiver {
     }
   }
 
+  /** After `finish`. */
   close(): void {
-    this.#closed = true;
-    this.#watch?.close();
     libc.close(this.#listener);
   }
 }
