@@ -3,6 +3,7 @@
  * @module
  */
 import type { Measure } from './measure.ts';
+import { cipher } from './measures/cipher.ts';
 import { dump5000, setconf1000, setconf5000, setconfIps } from './measures/configuration.ts';
 import { handshakes } from './measures/handshakes.ts';
 import { idle } from './measures/idle.ts';
@@ -26,6 +27,7 @@ const traffic = [tcp1, tcp4, cpu, flood1300, flood64, udp1300, udp64, neighbour,
 const otherTunnels = [tcp6, narrow, noble];
 const sieges = [siegeSingles, siegeTrains];
 const control = [
+  cipher,
   handshakes,
   memory,
   memoryPeer,

@@ -56,7 +56,7 @@ export function number(value: number): string {
 const spread = ({ median, min, max, runs }: Summary): string =>
   runs.length > 1 ? `${number(median)} [${number(min)}–${number(max)}]` : number(median);
 
-/** Lines for a terminal of 150 columns. */
+/** Lines for a terminal of 160 columns. */
 export function table(rows: readonly Row[], ours: string, theirs: string): string {
   const wanted = ({ moreIsBetter, judged, floor, aim, unit }: Row): string => {
     if (floor === undefined) return '';
@@ -65,7 +65,7 @@ export function table(rows: readonly Row[], ours: string, theirs: string): strin
   };
   const line = (...cells: string[]): string =>
     cells
-      .map((cell, index) => cell.padEnd([52, 24, 26, 20, 18, 6][index] ?? 0))
+      .map((cell, index) => cell.padEnd([58, 24, 26, 20, 18, 6][index] ?? 0))
       .join(' ')
       .trimEnd();
   const said: Record<Verdict, string> = { aim: 'aim', floor: 'met', short: 'SHORT', '': '' };
