@@ -5,8 +5,7 @@
  * next call for the same attachment.
  * @module
  */
-import { closeSync, fstatSync, openSync, statSync, unlinkSync } from 'node:fs';
-import { sys } from '#sys';
+import { closeSync, fstatSync, openSync, statSync, sys, unlinkSync } from '#sys';
 import { LOCK_EX, LOCK_NB, LOCK_SH, WOULD_BLOCK } from '../linux/sys.ts';
 import { CniError } from './cni-error.ts';
 import { errorCode } from './files.ts';

@@ -3,7 +3,7 @@
  * never removed. Fifty ADDs may do this at once, so "exists already" is an answer like any other.
  * @module
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync } from '#sys';
 import { deleteAddress, IFA_F_NODAD, listAddresses, newAddress } from '../linux/address.ts';
 import { EEXIST } from '../linux/errno.ts';
 import { changeLink, getLink, type Link, newLink } from '../linux/link.ts';

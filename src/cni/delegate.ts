@@ -3,7 +3,7 @@
  * Source: CNI specification 1.1.0, "Delegated plugin execution"; error texts as Go's invoke package has them.
  * @module
  */
-import { statSync } from 'node:fs';
+import { statSync } from '#sys';
 import { CniError, ForeignCniError } from './cni-error.ts';
 import type { Allocation } from './ipam/allocator.ts';
 import { bounds, formatAddress, parsePrefix } from './ipam/ip-address.ts';

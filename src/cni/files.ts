@@ -2,8 +2,8 @@
  * Files, where node:fs needs help: the name of an error, removal of what may be gone, directories with parents.
  * @module
  */
-import { mkdirSync, unlinkSync } from 'node:fs';
-import { dirname } from 'node:path';
+
+import { mkdirSync, unlinkSync } from '#sys';
 
 /** 'ENOENT', 'EEXIST', … of a failed file or system call; '' for any other error. */
 export function errorCode(error: unknown): string {
@@ -11,6 +11,9 @@ export function errorCode(error: unknown): string {
   if ('errnoName' in error && typeof error.errnoName === 'string') return error.errnoName;
   return 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
+
+/** Of an absolute path without a slash at its end. node:path is a millisecond's tenth, and this is all we want of it. */
+export const parentOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), 1));
 
 export function removeFile(path: string): void {
   try {
@@ -27,8 +30,8 @@ export function makeDirectory(path: string, mode: number): void {
   } catch (error) {
     const code = errorCode(error);
     if (code === 'EEXIST') return;
-    if (code !== 'ENOENT' || dirname(path) === path) throw error;
-    makeDirectory(dirname(path), 0o755);
+    if (code !== 'ENOENT' || path.length < 2) throw error;
+    makeDirectory(parentOf(path), 0o755);
     try {
       mkdirSync(path, { mode });
     } catch (again) {

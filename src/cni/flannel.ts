@@ -4,7 +4,7 @@
  * Source: flannel-io/cni-plugin, README and its delegate's defaults.
  * @module
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync } from '#sys';
 import { CniError } from './cni-error.ts';
 import { errorCode } from './files.ts';
 import { networkOf } from './ipam/ip-address.ts';

@@ -13,7 +13,7 @@
  * The table belongs to all networks of the node: each has to know the others' bridges.
  * @module
  */
-import { existsSync } from 'node:fs';
+import { existsSync } from '#sys';
 import { EEXIST, ENOENT } from '../linux/errno.ts';
 import { isNetlinkError, type NetlinkSocket } from '../linux/netlink.ts';
 import {

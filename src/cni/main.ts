@@ -3,9 +3,8 @@
  * Source: CNI specification 1.1.0 §2 to §4.
  * @module
  */
-import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
-import { basename } from 'node:path';
-import { sys } from '#sys';
+
+import { closeSync, fstatSync, readSync, sys, writeSync } from '#sys';
 import manifest from '../../package.json' with { type: 'json' };
 import { deleteInBackground, isSomethingAbandoned } from './abandoned.ts';
 import { asCniError, CniError, errorDocument } from './cni-error.ts';
@@ -35,7 +34,7 @@ CNI protocol versions supported: ${supportedVersions.join(', ')}
 const longestConfiguration = 16 << 20;
 
 function run(request: Request, env: Environment): string {
-  const name = request.config.string('type') || basename(process.argv0);
+  const name = request.config.string('type') || process.argv0.slice(process.argv0.lastIndexOf('/') + 1);
   try {
     return runAs(name, request, env);
   } catch (error) {
@@ -99,21 +98,22 @@ function readStdin(): string {
       'ERR_CNI_DECODING',
       'error unmarshall network config: stdin is a terminal; give it the configuration: kilowire-cni < network.json',
     );
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for (;;) {
-    const chunk = Buffer.allocUnsafe(65_536);
-    const length = readSome(chunk);
-    if (length === 0) return Buffer.concat(chunks).toString('utf8');
-    chunks.push(chunk.subarray(0, length));
-    size += length;
-    if (size > longestConfiguration)
+  let text = new Uint8Array(8192);
+  for (let length = 0; ; ) {
+    const more = readSome(text.subarray(length));
+    if (more === 0) return new TextDecoder().decode(text.subarray(0, length));
+    length += more;
+    if (length > longestConfiguration)
       throw new CniError('ERR_CNI_DECODING', 'error unmarshall network config: it is longer than 16 MiB');
+    if (length < text.length) continue;
+    const longer = new Uint8Array(4 * text.length);
+    longer.set(text);
+    text = longer;
   }
 }
 
 /** A runtime may hand us the non-blocking end of its pipe. */
-function readSome(chunk: Buffer): number {
+function readSome(chunk: Uint8Array): number {
   for (;;) {
     try {
       return readSync(0, chunk);
@@ -126,7 +126,7 @@ function readSome(chunk: Buffer): number {
 }
 
 function write(fd: number, text: string): void {
-  let rest = Buffer.from(text);
+  let rest = new TextEncoder().encode(text);
   while (rest.length > 0) {
     try {
       rest = rest.subarray(writeSync(fd, rest));

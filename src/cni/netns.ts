@@ -3,7 +3,7 @@
  * Go's skeleton compares the two only after the plugin has run, and so has built interfaces in the host.
  * @module
  */
-import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, statSync } from '#sys';
 import { CniError } from './cni-error.ts';
 import { errorCode } from './files.ts';
 

@@ -23,7 +23,7 @@ import {
   renameSync,
   writeFileSync,
   writeSync,
-} from 'node:fs';
+} from '#sys';
 import { type AttachmentLock, lockAttachment, lockNetwork, tryLockAttachment } from './attachment-lock.ts';
 import { type AttachmentName, fileName, hostVethName } from './attachment-name.ts';
 import { ifbName } from './bandwidth.ts';

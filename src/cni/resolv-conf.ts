@@ -2,7 +2,7 @@
  * A resolver configuration file as the `dns` of a result. Source: resolv.conf(5).
  * @module
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync } from '#sys';
 import { CniError } from './cni-error.ts';
 import type { Dns } from './result.ts';
 

@@ -3,7 +3,7 @@
  * Names, checks and the list of what is allowed: containernetworking/plugins tuning.
  * @module
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync } from '#sys';
 import { changeLink } from '../linux/link.ts';
 import { enterNamespace, writeSysctl } from '../linux/namespaces.ts';
 import type { Request as NetlinkRequest } from '../linux/netlink.ts';

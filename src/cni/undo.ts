@@ -3,7 +3,7 @@
  * after a reboot.
  * @module
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync } from '#sys';
 import type { NetlinkSocket } from '../linux/netlink.ts';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
 import { abandonLink, freeName } from './abandoned.ts';

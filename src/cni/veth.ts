@@ -52,26 +52,23 @@ export function createVeth(socket: NetlinkSocket, bridge: Link, netns: Netns, pl
     up: true,
     peer: { name: plan.name, mac: plan.mac, mtu, namespace: netns.fd },
   });
-  try {
-    socket.request(request);
-  } catch (error) {
-    if (!isNetlinkError(error, EEXIST)) throw error;
+  const port = {
+    ...(plan.hairpin ? { hairpin: 1 } : {}),
+    ...(plan.isolated ? { isolated: 1 } : {}),
+  };
+  const isOrdinary = Object.keys(port).length === 0;
+  const [made, changed] = socket.tryBatch([
+    request,
+    ...(isOrdinary ? [] : [changeBridgePort(plan.hostName, port)]),
+  ]);
+  if (made !== undefined && isNetlinkError(made, EEXIST))
     throw new CniError(
       'ERR_CNI_ATTACHED',
       `container veth name ("${plan.name}") peer provided ("${plan.hostName}") already exists`,
-      { cause: error },
+      { cause: made },
     );
-  }
-  if (!plan.hairpin && !plan.isolated) return;
-  const host = getLink(socket, plan.hostName);
-  if (host === undefined)
-    throw new CniError('ERR_CNI_TRY_AGAIN', `"${plan.hostName}" was deleted while it was set up`);
-  socket.request(
-    changeBridgePort(host.index, {
-      ...(plan.hairpin ? { hairpin: 1 } : {}),
-      ...(plan.isolated ? { isolated: 1 } : {}),
-    }),
-  );
+  if (made !== undefined) throw made;
+  if (changed !== undefined) throw changed;
 }
 
 /** Addresses, links up, routes. Answers the container's end as the kernel has it. */

@@ -25,7 +25,7 @@ import {
   viewOf,
 } from './netlink-message.ts';
 import { type Decoded, decodeAttributes, writeAttributes } from './netlink-schema.ts';
-import { RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, RTM_SETLINK } from './rtnetlink.ts';
+import { RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK } from './rtnetlink.ts';
 
 export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;
@@ -35,8 +35,6 @@ export const IFF_PROMISC = 0x100;
 export const IFF_ALLMULTI = 0x200;
 export const IFF_MULTICAST = 0x1000;
 
-const AF_BRIDGE = 7;
-const NLA_F_NESTED = 0x8000;
 const RTEXT_FILTER_SKIP_STATS = 8;
 const LINK_HEADER = 16;
 const ETH_P_8021Q = 0x8100;
@@ -206,17 +204,18 @@ export const changeLink = (link: number | string, change: LinkChange): Request =
   },
 });
 
-/** For a link that is a port of a bridge: hairpin, isolation, learning … as 0 or 1. */
-export const changeBridgePort = (index: number, options: BridgePortOptions): Request => ({
-  name: 'RTM_SETLINK',
-  subject: `bridge port ${index}`,
-  type: RTM_SETLINK,
+/** For a link, by index or name, that is a port of a bridge: hairpin, isolation, learning … as 0 or 1. */
+export const changeBridgePort = (port: number | string, options: BridgePortOptions): Request => ({
+  name: 'RTM_NEWLINK',
+  subject: `bridge port ${port}`,
+  type: RTM_NEWLINK,
   flags: 0,
   body: (w) => {
-    linkHeader(w, index, 0, 0, AF_BRIDGE);
-    w.attribute(12 /* IFLA_PROTINFO */ | NLA_F_NESTED, () =>
-      writeAttributes(w, BridgePortAttributes, options),
-    );
+    identify(w, port);
+    w.nested(18 /* IFLA_LINKINFO */, () => {
+      w.attribute(4 /* IFLA_INFO_SLAVE_KIND */, () => w.text('bridge'));
+      w.nested(5 /* IFLA_INFO_SLAVE_DATA */, () => writeAttributes(w, BridgePortAttributes, options));
+    });
   },
 });
 

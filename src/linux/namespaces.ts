@@ -10,10 +10,10 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  sys,
   unlinkSync,
   writeFileSync,
-} from 'node:fs';
-import { sys } from '#sys';
+} from '#sys';
 import { EINVAL, ENOENT } from './errno.ts';
 import { changeLink } from './link.ts';
 import type { NetlinkSocket } from './netlink.ts';

@@ -4,8 +4,7 @@
  * the write, so the descriptor is never waited on: an answer that is not there was lost, which is an error, not a hang.
  * @module
  */
-import { closeSync, readSync, writeSync } from 'node:fs';
-import { sys } from '#sys';
+import { closeSync, readSync, sys, writeSync } from '#sys';
 import { EAGAIN } from './errno.ts';
 import { NetlinkError, type Request } from './netlink-error.ts';
 import {

@@ -1,10 +1,13 @@
 /**
  * System calls on Bun, through bun:ffi: only the CNI executable runs there. Each function is opened when it is first
- * called, because every declared one costs start-up time.
+ * called, because every declared one costs start-up time; the usual ones go by number.
  * @module
  */
-import { dlopen, ptr, read } from 'bun:ffi';
+import { dlopen, ptr } from 'bun:ffi';
 import { type Backend, createSys, type Sys } from './sys.ts';
+import { callOnce, isNumbered, lastErrno } from './syscall-bun.ts';
+
+export * from './files-bun.ts';
 
 const typeOf: Readonly<Record<string, string>> = { i: 'i32', n: 'u64', p: 'ptr' };
 
@@ -13,8 +16,6 @@ const open = (name: string, args: readonly string[], returns: string): ((...args
   if (fn === undefined) throw new Error(`libc.so.6 has no ${name}.`);
   return fn;
 };
-
-let errnoLocation: (() => unknown) | undefined;
 
 const CLONE_VM = 0x100;
 const CLONE_FILES = 0x400;
@@ -47,15 +48,14 @@ let stack: Uint8Array;
 const backend: Backend = {
   writeInBackground,
   load(name, signature) {
-    // Opened before the first call, not after a failed one: dlopen itself would overwrite errno.
-    errnoLocation ??= open('__errno_location', [], 'ptr');
+    if (isNumbered(name)) return (...args) => callOnce(name, args);
     return open(
       name,
       [...signature].map((letter) => typeOf[letter] ?? 'i32'),
       'i32',
     ) as ReturnType<Backend['load']>;
   },
-  errno: () => (errnoLocation === undefined ? 0 : read.i32(errnoLocation() as number, 0)),
+  errno: lastErrno,
 };
 
 export const sys: Sys = createSys(backend);

@@ -6,6 +6,27 @@
 import koffi from 'koffi';
 import { type Backend, createSys, type Sys } from './sys.ts';
 
+export {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  statSync,
+  unlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+
 const typeOf: Readonly<Record<string, string>> = { i: 'int', n: 'unsigned long', p: 'void *' };
 
 let libc: ReturnType<typeof koffi.load> | undefined;

@@ -14,8 +14,8 @@ import { CniWorld, nothing, type Program, programs } from './cni-world.ts';
 const [compiled] = programs;
 /** What changes the disk, or makes changes last. */
 const calls = {
-  ADD: ['mkdir', 'fsync', 'link', 'rename', 'unlink'],
-  DEL: ['fsync', 'rename', 'unlink'],
+  ADD: ['mkdirat', 'fsync', 'linkat', 'renameat2', 'unlinkat'],
+  DEL: ['fsync', 'renameat2', 'unlinkat'],
 } as const;
 const most = 12;
 

@@ -8,9 +8,9 @@
  * day. That is how an ADD or DEL sees that host-local was here again, and that the list is out of date.
  * @module
  */
-import { readFileSync, renameSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { errorCode, makeDirectory, removeFile } from '../files.ts';
+
+import { readFileSync, renameSync, statSync, utimesSync, writeFileSync } from '#sys';
+import { errorCode, makeDirectory, parentOf, removeFile } from '../files.ts';
 import type { LeaseStore, Owner } from './lease-store.ts';
 
 /** 2001-09-09, a second no lease was given in. */
@@ -88,7 +88,7 @@ export class ForeignLeases {
   }
 
   #remember(text: string): void {
-    makeDirectory(dirname(this.#list), 0o700);
+    makeDirectory(parentOf(this.#list), 0o700);
     const draft = `${this.#list}.${process.pid}`;
     writeFileSync(draft, text, { mode: 0o600 });
     renameSync(draft, this.#list);

@@ -18,7 +18,7 @@ import {
   readFileSync,
   renameSync,
   writeSync,
-} from 'node:fs';
+} from '#sys';
 import { lockNetwork } from '../attachment-lock.ts';
 import { errorCode, makeDirectory, removeFile } from '../files.ts';
 import { markAsOwn } from './foreign-leases.ts';

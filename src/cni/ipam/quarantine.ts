@@ -7,7 +7,7 @@
  * host-local passes over names that begin with a dot: what rests for us is free for it.
  * @module
  */
-import { closeSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from '#sys';
 import { errorCode, removeFile } from '../files.ts';
 
 const path = (directory: string, address: string): string => `${directory}/.rest-${address}`;

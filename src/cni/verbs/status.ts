@@ -3,10 +3,10 @@
  * on a "no", so this is quick, changes nothing, and says no only when ADD would.
  * @module
  */
-import { accessSync, constants } from 'node:fs';
-import { dirname } from 'node:path';
+
+import { accessSync, constants } from '#sys';
 import { CniError } from '../cni-error.ts';
-import { errorCode } from '../files.ts';
+import { errorCode, parentOf } from '../files.ts';
 import { capacity, describeSet, rangeOf } from '../ipam/address-pool.ts';
 import { parseAddress } from '../ipam/ip-address.ts';
 import { LeaseStore } from '../ipam/lease-store.ts';
@@ -29,7 +29,7 @@ function checkWritable(path: string): void {
     accessSync(path, constants.W_OK);
   } catch (error) {
     // What is not there yet is made by ADD.
-    if (errorCode(error) === 'ENOENT' && path !== '/') checkWritable(dirname(path));
+    if (errorCode(error) === 'ENOENT' && path !== '/') checkWritable(parentOf(path));
     else
       throw new CniError(
         'ERR_CNI_NOT_AVAILABLE',

@@ -1,0 +1,65 @@
+/**
+ * System calls of the CNI executable by number: one function of the C library is opened, not one for each call. Opening
+ * and compiling a function costs as much as fifty calls of it.
+ * Sources: syscall(2); arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h (arm64).
+ * @module
+ */
+import { dlopen, ptr, read } from 'bun:ffi';
+import { EINTR } from './errno.ts';
+
+/** [x86-64, arm64] */
+const numbers = {
+  read: [0, 63],
+  write: [1, 64],
+  close: [3, 57],
+  socket: [41, 198],
+  bind: [49, 200],
+  setsockopt: [54, 208],
+  flock: [73, 32],
+  fsync: [74, 82],
+  getdents64: [217, 61],
+  openat: [257, 56],
+  mkdirat: [258, 34],
+  unlinkat: [263, 35],
+  linkat: [265, 37],
+  faccessat: [269, 48],
+  utimensat: [280, 88],
+  setns: [308, 268],
+  renameat2: [316, 276],
+  statx: [332, 291],
+} as const satisfies Readonly<Record<string, readonly [number, number]>>;
+
+export type Call = keyof typeof numbers;
+
+const long = 'i64';
+const { syscall, __errno_location: errnoLocation } = dlopen('libc.so.6', {
+  syscall: { args: [long, long, long, long, long, long, long], returns: 'i64_fast' },
+  __errno_location: { args: [], returns: 'ptr' },
+}).symbols as {
+  syscall: (...args: number[]) => number;
+  __errno_location: () => number;
+};
+
+const column = process.arch === 'x64' ? 0 : 1;
+
+export const isNumbered = (name: string): name is Call => Object.hasOwn(numbers, name);
+
+/** Of the call that failed last. */
+export const lastErrno = (): number => read.i32(errnoLocation(), 0);
+
+/** As the kernel has it: -1 for a failure. The bytes stay where they are, and alive, until it returns. */
+export const callOnce = (name: Call, args: readonly (number | Uint8Array | null)[]): number => {
+  const at = (index: number): number => {
+    const arg = args[index];
+    return typeof arg === 'number' ? arg : arg == null ? 0 : ptr(arg);
+  };
+  return syscall(numbers[name][column], at(0), at(1), at(2), at(3), at(4), at(5));
+};
+
+/** Begun again when a signal interrupted it. */
+export const callAgain = (name: Call, ...args: (number | Uint8Array | null)[]): number => {
+  for (;;) {
+    const result = callOnce(name, args);
+    if (result >= 0 || lastErrno() !== EINTR) return result;
+  }
+};
