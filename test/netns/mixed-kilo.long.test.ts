@@ -51,6 +51,15 @@ describe.skipIf(programs === undefined)('a cluster of kg and kilowire', () => {
     start(program, name, granularity);
   };
 
+  const meshed = async (granularity: Granularity): Promise<void> => {
+    try {
+      await world.meshed(PATIENCE_MS, ADDRESSES[granularity]);
+    } catch (error) {
+      for (const { name } of NODES) process.stderr.write(`${name}:\n${world.log(name)}\n`);
+      throw error;
+    }
+  };
+
   /** What the kernels hold, beside what the Nodes say. */
   const heldAddresses = (): string =>
     NODES.map(
@@ -64,18 +73,13 @@ describe.skipIf(programs === undefined)('a cluster of kg and kilowire', () => {
       ['kilowire on one node of three', ['kilo', 'kilowire', 'kilo']],
     ] as const)('agrees on addresses and leaders, and every pod reaches every other: %s', async (_, mix) => {
       for (const [index, { name }] of NODES.entries()) start(mix[index] ?? 'kilo', name, granularity);
-      try {
-        await world.meshed(PATIENCE_MS, ADDRESSES[granularity]);
-      } catch (error) {
-        for (const { name } of NODES) process.stderr.write(`${name}:\n${world.log(name)}\n`);
-        throw error;
-      }
+      await meshed(granularity);
       expect(heldAddresses()).toBe(ADDRESSES[granularity]);
     });
 
     it('lets a node change hands and come back while traffic flows', async () => {
       for (const { name } of NODES) start('kilo', name, granularity);
-      await world.meshed(PATIENCE_MS, ADDRESSES[granularity]);
+      await meshed(granularity);
       const lost = world.pinging('c', 'a');
       const keys = NODES.map(({ name }) => world.annotation(name, 'key'));
       for (const program of ['kilowire', 'kilo', 'kilowire'] as const) {
@@ -86,7 +90,7 @@ describe.skipIf(programs === undefined)('a cluster of kg and kilowire', () => {
           () => Number(world.annotation('b', 'last-seen')) > before,
           PATIENCE_MS,
         );
-        await world.meshed(PATIENCE_MS, ADDRESSES[granularity]);
+        await meshed(granularity);
       }
       console.log(`${granularity}: ${await lost()} pings lost while b changed hands three times`);
       expect(NODES.map(({ name }) => world.annotation(name, 'key'))).toEqual(keys);
@@ -94,7 +98,7 @@ describe.skipIf(programs === undefined)('a cluster of kg and kilowire', () => {
 
     it('is drawn and written down by kgctl as by kilowire', async () => {
       for (const { name } of NODES) start('kilowire', name, granularity);
-      await world.meshed(PATIENCE_MS, ADDRESSES[granularity]);
+      await meshed(granularity);
       world.request('POST', '/apis/kilo.squat.ai/v1alpha1/peers', {
         apiVersion: 'kilo.squat.ai/v1alpha1',
         kind: 'Peer',

@@ -102,3 +102,11 @@ export function kilo(): { readonly kg: string; readonly kgctl: string } | undefi
   const packages = ['kg', 'kgctl'].map((name) => `${KILO}/${name}@${KILO_VERSION}`);
   return build('Kilo', 'go', ['install', ...packages]) === undefined ? undefined : { kg, kgctl };
 }
+
+/** The program in a folder of this tree that is written with Kubernetes' client library. */
+export function clientGo(source: string): string | undefined {
+  const program = join(cache, 'bin/kilowire-client-go');
+  mkdirSync(join(cache, 'bin'), { recursive: true });
+  const args = ['build', '-o', program, '.'];
+  return build('client-go', 'go', args, source) === undefined ? undefined : program;
+}

@@ -13,7 +13,7 @@ import { discover } from './discovery.ts';
 import { BUILT_IN, CRD_RESOURCE, type Kind, kindsOf, resourceName } from './kinds.ts';
 import { ObjectStore, type Stored } from './object-store.ts';
 import { filterOf } from './selectors.ts';
-import { ApiStatus, badRequest } from './status.ts';
+import { ApiStatus, badRequest, unsupportedMediaType } from './status.ts';
 import { serveWatch } from './watch-response.ts';
 
 export interface ApiServerOptions {
@@ -28,6 +28,7 @@ export interface ApiServerOptions {
   readonly now?: () => Date;
 }
 
+const JSON_MEDIA = 'application/json';
 const LARGEST_BODY = 3 << 20;
 const KEEP_ALIVE_MS = 60_000;
 
@@ -155,7 +156,7 @@ export class ApiServer {
     const method = request.method ?? 'GET';
     if (name === undefined) {
       if (method === 'POST') {
-        const created = collection.create(namespace, await bodyOf(request));
+        const created = collection.create(namespace, await objectIn(request));
         return { status: 201, body: this.#afterChange(kind, created) };
       }
       if (method !== 'GET') throw notAllowed();
@@ -178,7 +179,7 @@ export class ApiServer {
       case 'PUT':
         return {
           status: 200,
-          body: this.#afterChange(kind, collection.replace(name, namespace, await bodyOf(request))),
+          body: this.#afterChange(kind, collection.replace(name, namespace, await objectIn(request))),
         };
       case 'PATCH': {
         const type = request.headers['content-type'] ?? '';
@@ -261,6 +262,13 @@ const sendText = (response: ServerResponse, status: number, text: string): undef
   response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8' });
   response.end(text);
   return undefined;
+};
+
+/** Of what Kubernetes' own clients send, this server reads JSON only; they send it when they are told to, or hear 415. */
+const objectIn = async (request: IncomingMessage): Promise<unknown> => {
+  const media = (request.headers['content-type'] ?? JSON_MEDIA).split(';')[0]?.trim() ?? '';
+  if (media !== JSON_MEDIA) throw unsupportedMediaType(media, [JSON_MEDIA]);
+  return await bodyOf(request);
 };
 
 const bodyOf = async (request: IncomingMessage): Promise<unknown> => {
