@@ -10,6 +10,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ClusterSnapshot } from '../admin/cluster-snapshot.ts';
 import type { GranularityFlag, Mesh } from '../admin/mesh.ts';
 import type { KubernetesClient } from '../agent/kubernetes/client.ts';
+import type { ClusterAccess } from '../agent/kubernetes/cluster-access.ts';
 import { remark } from './output.ts';
 import { version } from './version.ts';
 
@@ -74,31 +75,50 @@ export const withPersistentFlags = (program: Command): Command => {
   return program;
 };
 
-/** The file kubectl would read: the first of $KUBECONFIG's that exists, the home directory's, or that of k3s. */
-export const kubeconfigPath = (given: string | undefined, environment: NodeJS.ProcessEnv): string => {
-  if (given !== undefined) return given;
+/** The files kubectl would read: those of $KUBECONFIG, else the home directory's; then that of k3s. Only what exists. */
+const kubeconfigPaths = (given: string | undefined, environment: NodeJS.ProcessEnv): readonly string[] => {
+  if (given !== undefined) return [given];
   const named = (environment.KUBECONFIG ?? '').split(delimiter).filter((path) => path !== '');
-  const candidates = [
-    ...named,
-    join(environment.HOME || homedir(), '.kube/config'),
-    '/etc/rancher/k3s/k3s.yaml',
-  ];
-  return candidates.find((path) => existsSync(path)) ?? named[0] ?? '';
+  const usual = [join(environment.HOME || homedir(), '.kube/config'), '/etc/rancher/k3s/k3s.yaml'];
+  const found = (named.length > 0 ? named : usual).filter((path) => existsSync(path));
+  return found.length > 0 ? found : named.slice(0, 1);
 };
 
+/** Whether anything says where the API is. */
+export const isToldOfCluster = (
+  flags: Pick<ClusterFlags, 'kubeconfig' | 'master'>,
+  environment: NodeJS.ProcessEnv,
+): boolean =>
+  flags.master !== undefined ||
+  kubeconfigPaths(flags.kubeconfig, environment).length > 0 ||
+  Boolean(environment.KUBERNETES_SERVICE_HOST);
+
 export const openClient = async (flags: ClusterFlags): Promise<KubernetesClient> => {
-  const { clusterAccess } = await import('../agent/kubernetes/kubeconfig.ts');
   const { KubernetesClient } = await import('../agent/kubernetes/client.ts');
-  const { master = '' } = flags;
-  const given = flags.kubeconfig ?? (master === '' ? undefined : '');
-  const access = await clusterAccess({
-    kubeconfig: kubeconfigPath(given, process.env),
-    master,
-    ...(flags.context === undefined ? {} : { context: flags.context }),
-    environment: process.env,
-    warn: remark,
-  });
-  return new KubernetesClient(access, { userAgent: `kilowire/${version()}` });
+  return new KubernetesClient(await accessOf(flags), { userAgent: `kilowire/${version()}` });
+};
+
+/** Of several files the first that has what is asked for. */
+const accessOf = async (flags: ClusterFlags): Promise<ClusterAccess> => {
+  const { clusterAccess } = await import('../agent/kubernetes/kubeconfig.ts');
+  const { kubeconfig, context, master = '' } = flags;
+  const given = kubeconfig ?? (master === '' ? undefined : '');
+  const paths = kubeconfigPaths(given, process.env);
+  let first: unknown;
+  for (const path of paths.length > 0 ? paths : ['']) {
+    try {
+      return await clusterAccess({
+        kubeconfig: path,
+        master,
+        ...(context === undefined ? {} : { context }),
+        environment: process.env,
+        warn: remark,
+      });
+    } catch (error) {
+      first ??= error;
+    }
+  }
+  throw first;
 };
 
 /** Reads the cluster once. */

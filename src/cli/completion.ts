@@ -5,7 +5,7 @@
  */
 import { readdirSync } from 'node:fs';
 import { Argument, Command } from 'commander';
-import { kubeconfigPath, openClient } from './cluster-options.ts';
+import { isToldOfCluster, openClient } from './cluster-options.ts';
 import { type Candidates, candidatesFor, type Dynamic } from './completion-candidates.ts';
 import { ASK, completionScript, type Shell } from './completion-scripts.ts';
 import { print } from './output.ts';
@@ -78,14 +78,17 @@ const members = async (kind: 'nodes' | 'peers' | 'ends', typed: readonly string[
   const [kubeconfig, context, master] = ['--kubeconfig', '--context', '--master'].map((flag) =>
     flagValue(typed, flag),
   );
-  if (kubeconfigPath(kubeconfig, process.env) === '' && master === undefined) return [];
+  const where = {
+    ...(kubeconfig === undefined ? {} : { kubeconfig }),
+    ...(master === undefined ? {} : { master }),
+  };
+  if (!isToldOfCluster(where, process.env)) return [];
   const client = await openClient({
     backend: 'kubernetes',
     meshGranularity: 'auto',
     topologyLabel: label,
-    ...(kubeconfig === undefined ? {} : { kubeconfig }),
+    ...where,
     ...(context === undefined ? {} : { context }),
-    ...(master === undefined ? {} : { master }),
   });
   try {
     const { nodes, peers, now } = await readCluster(client, label, AbortSignal.timeout(2000));

@@ -5,7 +5,13 @@
 import { hostname } from 'node:os';
 import { Command } from 'commander';
 import type { ClusterFacts, Finding } from '../admin/doctor/facts.ts';
-import { type ClusterFlags, kubeconfigPath, openClient, portOption, withCluster } from './cluster-options.ts';
+import {
+  type ClusterFlags,
+  isToldOfCluster,
+  openClient,
+  portOption,
+  withCluster,
+} from './cluster-options.ts';
 import { type OutputFormat, outputOption, type Paint, paintFor, print, printJson } from './output.ts';
 
 interface DoctorFlags extends ClusterFlags {
@@ -20,9 +26,7 @@ interface DoctorFlags extends ClusterFlags {
 }
 
 const askCluster = async (flags: DoctorFlags, name: string): Promise<ClusterFacts | null> => {
-  if (!flags.api) return null;
-  const isTold = flags.master !== undefined || kubeconfigPath(flags.kubeconfig, process.env) !== '';
-  if (!isTold && !process.env.KUBERNETES_SERVICE_HOST) return null;
+  if (!flags.api || !isToldOfCluster(flags, process.env)) return null;
   const { readCluster } = await import('../admin/cluster-snapshot.ts');
   const { whyNotReady } = await import('../routing/node.ts');
   const { formatCidr } = await import('../noise/ip.ts');

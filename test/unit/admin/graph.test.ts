@@ -2,7 +2,7 @@
  * `graph`: kgctl's text, and the formats that need no Graphviz.
  * @module
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -101,6 +101,50 @@ describe('graph', () => {
     const { status, stderr } = await world.run('graph', '-o', 'bmp');
     expect(status).toBe(2);
     expect(stderr).toMatch(/argument 'bmp' is invalid\. Allowed choices are dot, svg/);
+  });
+});
+
+describe('which cluster', () => {
+  const world = new AdminWorld();
+  const folder = mkdtempSync(join(tmpdir(), 'kilowire-kubeconfig-'));
+  const before = process.env.KUBECONFIG;
+  const kubeconfig = (name: string, server: string): string => {
+    const path = join(folder, name);
+    const config = {
+      'current-context': name,
+      clusters: [{ name, cluster: { server } }],
+      contexts: [{ name, context: { cluster: name, user: name } }],
+    };
+    writeFileSync(path, JSON.stringify(config));
+    return path;
+  };
+  beforeAll(async () => {
+    await world.start();
+    world.fill(twoRegions);
+    const paths = [
+      join(folder, 'missing'),
+      kubeconfig('away', 'http://127.0.0.1:1'),
+      kubeconfig('home', world.master),
+    ];
+    process.env.KUBECONFIG = paths.join(':');
+  });
+  afterAll(async () => {
+    if (before === undefined) delete process.env.KUBECONFIG;
+    else process.env.KUBECONFIG = before;
+    rmSync(folder, { recursive: true });
+    await world.end();
+  });
+
+  it('is that of the first file of $KUBECONFIG, or of the first that has the context', async () => {
+    expect((await cli('graph')).stderr).toContain('http://127.0.0.1:1');
+    expect(await cli('graph', '--context', 'home')).toMatchObject({ status: 0, stderr: '' });
+    expect((await cli('graph', '--context', 'none')).stderr).toBe(
+      `kilowire: The kubeconfig ${join(folder, 'away')} cannot be used: it has no context "none".\n`,
+    );
+  });
+
+  it('is what the flag says before all', async () => {
+    expect(await cli('graph', '--kubeconfig', join(folder, 'home'))).toMatchObject({ status: 0, stderr: '' });
   });
 });
 
