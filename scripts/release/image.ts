@@ -5,10 +5,10 @@
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { version } from '../../src/cli/version.ts';
-import { buildCni } from '../build-cni.ts';
 import { root } from '../tree.ts';
 import { ARCHITECTURES, type Architecture } from './architecture.ts';
 import { unpackDebian } from './debian-files.ts';
+import { cniExecutable } from './files.ts';
 import { npmPackage, releaseCache } from './npm-package.ts';
 import { type Layer, OciArchive } from './oci-archive.ts';
 
@@ -46,9 +46,7 @@ const application = async (architecture: Architecture, into: string): Promise<vo
       !/\/(?:vendor|doc|musl_\w+|.*\.(?:cc|hh|cpp|hpp|c|h|S|asm|inc))$/.test(path.slice(from.length));
     cpSync(from, join(home, 'node_modules', name), { recursive: true, filter: keep });
   }
-  const bun = join(npmPackage(`@oven/bun-${architecture.bun}`), 'bin/bun');
-  const foreign = architecture.node === process.arch ? undefined : bun;
-  await buildCni(join(home, 'dist/kilowire-cni'), foreign);
+  await cniExecutable(architecture, join(home, 'dist/kilowire-cni'));
 };
 
 const node = ({ node: name }: Architecture, into: string): void => {

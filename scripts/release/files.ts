@@ -1,0 +1,61 @@
+/**
+ * The files of a release beside the image: the CNI executable for each machine, the npm package, completions, the list of
+ * what is inside, and checksums of all.
+ * Source: CycloneDX by npm-sbom(1); sha256sum(1) for the form of SHA256SUMS.
+ * @module
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { buildCni } from '../build-cni.ts';
+import { pack } from '../pack.ts';
+import { root } from '../tree.ts';
+import type { Architecture } from './architecture.ts';
+import { npmPackage } from './npm-package.ts';
+
+/** The executable with its own Bun, or with that of another machine. */
+export const cniExecutable = async ({ node, bun }: Architecture, product: string): Promise<void> => {
+  const foreign = join(npmPackage(`@oven/bun-${bun}`), 'bin/bun');
+  await buildCni(product, node === process.arch ? undefined : foreign);
+};
+
+const sbom = (): string =>
+  execFileSync('npm', ['sbom', '--sbom-format', 'cyclonedx', '--omit', 'dev', '--package-lock-only'], {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'pipe'],
+    maxBuffer: 1 << 26,
+  });
+
+const completion = (shell: string): string =>
+  execFileSync(join(root, 'bin/kilowire'), ['completion', shell], { encoding: 'utf8' });
+
+export const writeFiles = async (folder: string, architectures: readonly Architecture[]): Promise<void> => {
+  for (const architecture of architectures)
+    await cniExecutable(architecture, join(folder, `kilowire-cni-linux-${architecture.node}`));
+  pack(folder);
+  writeFileSync(join(folder, 'kilowire.cdx.json'), sbom());
+  for (const shell of ['bash', 'zsh', 'fish'])
+    writeFileSync(join(folder, `kilowire.${shell}`), completion(shell));
+};
+
+const SUMS = 'SHA256SUMS';
+
+/** Checksums of everything in the folder; answers names and sizes. */
+export const writeSums = async (
+  folder: string,
+): Promise<readonly { readonly name: string; readonly bytes: number }[]> => {
+  const names = readdirSync(folder)
+    .filter((name) => name !== SUMS)
+    .toSorted();
+  const lines: string[] = [];
+  for (const name of names) {
+    const hash = createHash('sha256');
+    await pipeline(createReadStream(join(folder, name)), hash);
+    lines.push(`${hash.digest('hex')}  ${name}\n`);
+  }
+  writeFileSync(join(folder, SUMS), lines.join(''));
+  return names.map((name) => ({ name, bytes: statSync(join(folder, name)).size }));
+};
