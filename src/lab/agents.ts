@@ -21,7 +21,7 @@ import { conflistPath } from './pods.ts';
 import { identify, isAlive, PROCESS_MARK } from './processes.ts';
 import type { LabState, StateFile } from './state.ts';
 
-const START_PATIENCE_MS = 20_000;
+const START_PATIENCE_MS = 30_000;
 const LOOK_INTERVAL_MS = 50;
 const OVER_HOSTS = 'mount --bind "$0" /etc/hosts; exec "$@"';
 

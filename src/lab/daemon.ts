@@ -22,7 +22,7 @@ import { serveWeb } from './web.ts';
 /** The hidden subcommand it is started by. */
 export const DAEMON_COMMAND = 'daemon';
 const READY = 'ready\n';
-const START_PATIENCE_MS = 10_000;
+const START_PATIENCE_MS = 30_000;
 
 /** Runs in the daemon's process until it is told to end. */
 export async function runDaemon(): Promise<void> {

@@ -13,7 +13,7 @@ import { INTERFACE } from './plan.ts';
 import { identify, isAlive, PROCESS_MARK } from './processes.ts';
 import type { LabState, StateFile } from './state.ts';
 
-const START_PATIENCE_MS = 10_000;
+const START_PATIENCE_MS = 30_000;
 
 export interface DeviceHome {
   readonly name: string;
