@@ -51,11 +51,19 @@ export const loadNodeKey = (directory: string): NodeKey => {
 
 const readKey = (path: string): Uint8Array | null => {
   try {
-    return parseBase64Key(readFileSync(path, 'latin1').trim());
+    const key = parseBase64Key(readFileSync(path, 'latin1').trim());
+    return key === null ? null : clamped(key);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
+};
+
+/** RFC 7748 §5, in place: devices keep a key so, and one that was not would look changed for ever. */
+const clamped = (key: Uint8Array): Uint8Array => {
+  key[0] = (key[0] ?? 0) & 248;
+  key[31] = ((key[31] ?? 0) & 127) | 64;
+  return key;
 };
 
 /** A secret. */

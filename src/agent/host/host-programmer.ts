@@ -4,10 +4,11 @@
  * Source: Kilo's order of a reconcile (tunnel address, filter, address, WireGuard, link, routes and rules).
  * @module
  */
-import { changeLink } from '../../linux/link.ts';
+import { deleteAddress } from '../../linux/address.ts';
+import { changeLink, type Link } from '../../linux/link.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
 import type { DeviceStatus } from '../../noise/device-config.ts';
-import { type Cidr, formatAddress, hostCidr, sameAddress } from '../../noise/ip.ts';
+import { type Cidr, formatAddress, formatCidr, hostCidr, sameAddress, sameCidr } from '../../noise/ip.ts';
 import { nthAddress } from '../../routing/ip-prefix.ts';
 import type { Links } from '../../routing/links.ts';
 import { desiredFilter } from '../../routing/nat.ts';
@@ -121,15 +122,25 @@ export class HostProgrammer {
   #tunnel(topology: Topology, host: HostLinks, links: Links, plan: Plan): boolean {
     const { options, socket } = this.#context;
     const needed = plan.routes.some(({ device }) => device === links.tunnel);
-    if (!needed || options.encapsulator === 'flannel') return false;
+    if (options.encapsulator === 'flannel') return false;
     const link = host.byName.get(links.tunnel);
+    const first = nthAddress(podCIDROf(topology.self), 1);
+    if (!needed) {
+      // Of a time when it was: then the pods' first address was put there.
+      const ours = link === undefined || first === null ? null : hostCidr(first);
+      if (link === undefined || ours === null || links.tunnel !== 'tunl0') return false;
+      const there = host.addresses.some(
+        ({ link: index, cidr }) => index === link.index && sameCidr(cidr, ours),
+      );
+      if (there) socket.request(deleteAddress({ link: link.index, address: formatCidr(ours) }));
+      return there;
+    }
     if (links.tunnel === 'cilium_tunl') {
       const down = link !== undefined && !link.up;
       if (down) socket.request(changeLink(link.index, { up: true }));
       return down;
     }
     const outer = links.private === null ? undefined : host.byName.get(links.private);
-    const first = nthAddress(podCIDROf(topology.self), 1);
     const address =
       options.local && options.encapsulation !== 'never' && first !== null ? hostCidr(first) : null;
     const changed = keepTunnel(socket, links.tunnel, { address, outerMtu: outer?.mtu ?? 1500 });
@@ -167,7 +178,14 @@ export class HostProgrammer {
   async #device(topology: Topology, status: DeviceStatus | null): Promise<readonly string[]> {
     const { device, privateKey, onChange } = this.#context;
     const config = wireguardConfig(topology, privateKey);
-    if (status === null || config === null) return [];
+    if (status === null) return [];
+    if (config === null) {
+      // Whoever does not lead has no tunnels: those of an earlier time would only be found stale.
+      if (status.peers.length === 0) return [];
+      await device.control.change({ replacePeers: true, peers: [] });
+      onChange('wireguard', status.peers.length);
+      return [];
+    }
     const { changed, peers } = await device.control.configure(status, config);
     if (changed) onChange('wireguard', Math.max(1, peers));
     return [];
@@ -220,10 +238,11 @@ export class HostProgrammer {
           up: false,
         }),
       );
-      await attempt(() => device.control.change({ replacePeers: true, peers: [] }));
+      const privateKey = new Uint8Array(32); // none
+      await attempt(() => device.control.change({ privateKey, replacePeers: true, peers: [] }));
     }
-    if (links.tunnel === 'tunl0' && host.byName.get('tunl0')?.kind === 'ipip')
-      await attempt(() => removeTunnel(socket));
+    const tunnel = links.tunnel === 'tunl0' ? host.byName.get('tunl0') : undefined;
+    if (tunnel !== undefined) await attempt(() => removeTunnel(socket, tunnel));
     return faults;
   }
 }
@@ -241,9 +260,11 @@ const withoutPrivate = (plan: Plan, topology: Topology, links: Links): Plan => {
   return { ...plan, routes: plan.routes.filter((route) => !isPrivate(route)) };
 };
 
-/** The one the kernel's module made cannot be deleted; it is left bare. */
-const removeTunnel = (socket: NetlinkSocket): void => {
-  keepLink(socket, 'tunl0', { address: null, mtu: 1480, up: false });
+/** The one the kernel's module made cannot be deleted; it is left bare, as one of another kind is. */
+const removeTunnel = (socket: NetlinkSocket, { kind, mtu, up }: Link): void => {
+  const isIpip = kind === 'ipip';
+  keepLink(socket, 'tunl0', { address: null, mtu: isIpip ? 1480 : mtu, up: isIpip ? false : up });
+  if (!isIpip) return;
   try {
     removeLink(socket, 'tunl0');
   } catch {
