@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { DeviceControl } from '../agent/host/device-control.ts';
+import { KernelControl } from '../agent/host/kernel-control.ts';
 import { getLink, type Link } from '../linux/link.ts';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
 import type { DeviceStatus } from '../noise/device-config.ts';
@@ -124,7 +125,13 @@ export const localDevice = async (
   const link = linkOf(interfaceName);
   if (link === undefined) return null;
   const path = join(environment.KILOWIRE_UAPI_DIR || '/var/run/wireguard', `${interfaceName}.sock`);
-  const status = existsSync(path) ? await new DeviceControl(path).read().catch(() => null) : null;
+  const control =
+    link.kind === 'wireguard'
+      ? new KernelControl(interfaceName)
+      : existsSync(path)
+        ? new DeviceControl(path)
+        : null;
+  const status = (await control?.read().catch(() => null)) ?? null;
   return { interface: interfaceName, mtu: link.mtu, up: link.up, status };
 };
 

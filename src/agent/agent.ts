@@ -66,6 +66,7 @@ export class Agent {
   readonly #heartBeat: HeartBeat;
   readonly #listening: Listening;
   readonly #key: NodeKey;
+  readonly #device: DeviceProcess;
   #outcome: PassOutcome | null = null;
   #wanted = Promise.withResolvers<void>();
   #passes = 0;
@@ -89,6 +90,7 @@ export class Agent {
       backend: options.deviceBackend,
       onDue: () => this.#want(),
     });
+    this.#device = device;
     this.#host = new HostProgrammer({
       options,
       socket: this.#socket,
@@ -263,12 +265,14 @@ export class Agent {
     this.#cluster.answered(await this.#client.patch(NODES, this.#options.hostname, patch, undefined, signal));
   }
 
-  #status(): unknown {
+  /** Of this moment: the last pass may be half a minute old. */
+  async #status(): Promise<unknown> {
+    const device = await this.#device.control.read().catch(() => this.#outcome?.device ?? null);
     return statusOf({
       hostname: this.#options.hostname,
       version: this.#version,
       topology: this.#outcome?.topology ?? null,
-      device: this.#outcome?.device ?? null,
+      device,
       faults: this.#faults.current,
       apiSilence: this.#clock.silence(unixSeconds()),
       passes: this.#passes,

@@ -16,7 +16,7 @@ export interface AgentState {
   readonly metrics: () => string;
   /** The mesh as it was last computed; null when this node cannot compute one. */
   readonly topology: () => Topology | null;
-  readonly status: () => unknown;
+  readonly status: () => Promise<unknown>;
 }
 
 const LAYOUTS = ['circo', 'dot', 'neato', 'twopi', 'fdp'];
@@ -69,7 +69,10 @@ const answer = (state: AgentState, url: URL, response: ServerResponse): void => 
       send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', state.metrics());
       return;
     case '/status':
-      send(response, 200, 'application/json', `${JSON.stringify(state.status(), null, 2)}\n`);
+      state.status().then(
+        (status) => send(response, 200, 'application/json', `${JSON.stringify(status, null, 2)}\n`),
+        (error: unknown) => text(response, 500, error instanceof Error ? error.message : String(error)),
+      );
       return;
     case '/graph':
       graph(state.topology(), url.searchParams, response);

@@ -1,5 +1,5 @@
 /**
- * A laptop joins a mesh of agents and leaves it again, by every door:
+ * The administrator's commands on a mesh of agents. A laptop joins it and leaves it again, by every door:
  *
  *     kwn-a …  kwn-r  … kwn-b, kwn-c        (agent-world.ts)
  *                │
@@ -11,7 +11,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AgentWorld, NODES } from './agent-world.ts';
-import { end, Host, isRoot, root, run, until } from './host.ts';
+import { end, Host, isRoot, kilowireWg, root, run, until } from './host.ts';
 
 const API = 'http://10.9.1.1:8001';
 const ADDRESS = '10.5.0.77';
@@ -195,6 +195,94 @@ describe.skipIf(!isRoot)('connect', () => {
     expect(log()).toContain('The Peer "laptop" has been deleted or changed');
     await until('the device to end', () => devicesOf(laptop).length === 0);
     gone();
+  });
+
+  /** Runs a command on a node; the API server is this process, so it must not be waited for in one piece. */
+  const kilowire = async (host: Host, ...args: string[]): Promise<{ status: number | null; out: string }> => {
+    const command = [process.execPath, join(root, 'src/cli/main.ts'), ...args, '--master', API];
+    const child = host.spawn(command, { KILOWIRE_UAPI_DIR: world.directory('a') });
+    const pieces: Buffer[] = [];
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (piece: Buffer) => pieces.push(piece));
+    await until(`${args[0]} to end`, () => child.exitCode !== null, 20_000);
+    return { status: child.exitCode, out: Buffer.concat(pieces).toString('utf8') };
+  };
+
+  it('finds tunnels, ways and wounds as they are', async () => {
+    await until('pods to reach each other', () => world.reaches('a', 'c'));
+    const { status, out } = await kilowire(world.host('a'), 'status', '--agents', '-o', 'json');
+    const found = JSON.parse(out);
+    expect(status).toBe(0);
+    expect(found.mesh).toMatchObject({ nodes: { ready: 3, all: 3 }, subnet: '10.4.0.0/16' });
+    expect(found.here).toMatchObject({ interface: 'kilo0', up: true });
+    expect(found.silent).toEqual([]);
+    const tunnel = found.tunnels.find(({ from, to }: Record<string, string>) => from === 'a' && to === 'b');
+    expect(tunnel.endpoint).toBe('10.9.2.2:51820');
+    expect(tunnel.handshakeAge).toBeLessThan(180);
+    expect(tunnel.receivedBytes).toBeGreaterThan(0);
+    // Agents of all nodes were asked, also the one that has no tunnel.
+    expect(found.tunnels.some(({ from }: Record<string, string>) => from === 'b')).toBe(true);
+
+    const way = await kilowire(
+      world.host('a'),
+      'explain',
+      '10.42.1.1',
+      '10.42.3.1',
+      '--encapsulate=crosssubnet',
+      '-o',
+      'json',
+    );
+    const { there, back } = JSON.parse(way.out);
+    const steps = ({ hops }: { hops: { at: string; by: string; to: string }[] }) =>
+      hops.map(({ at, by, to }) => `${at} ${by} ${to}`);
+    expect(steps(there)).toEqual(['a tunnel b', 'b plain c']);
+    expect(steps(back)).toEqual(['c plain b', 'b tunnel a']);
+    // What it says is what the kernel has.
+    expect(there.hops.map(({ route }: { route: string }) => route.replace('private', 'eth0'))).toEqual([
+      '10.42.3.0/24 via 10.4.0.2 dev kilo0 src 10.9.1.2 onlink',
+      '10.42.3.0/24 via 10.9.2.3 dev eth0 onlink',
+    ]);
+    expect(world.routes('a')).toContain(there.hops[0].route);
+    expect(world.routes('b')).toContain(there.hops[1].route.replace('private', 'eth0'));
+
+    const doctor = await kilowire(world.host('a'), 'doctor', '--hostname', 'a', '-o', 'json');
+    const states = new Map(
+      JSON.parse(doctor.out).findings.map((each: { check: string; state: string }) => [
+        each.check,
+        each.state,
+      ]),
+    );
+    for (const check of ['tun', 'ip_forward', 'udp port', 'device', 'agent', 'api', 'node'])
+      expect([check, states.get(check)]).toEqual([check, 'ok']);
+    // Its bridge was made with 1500 bytes.
+    expect(states.get('mtu')).toBe('notice');
+    expect((await world.ask('a', '/graph?format=png')).slice(1, 4)).toBe('PNG');
+  });
+
+  it('prints for wg(8) what takes a peer into the mesh', async () => {
+    const file = world.folder.write('wg.key', laptop.exec('wg', 'genkey'));
+    const publicKey = run('sh', '-c', `wg pubkey < ${file}`).trim();
+    world.api.store.put('peers.kilo.squat.ai', 'e2e', {
+      apiVersion: 'kilo.squat.ai/v1alpha1',
+      kind: 'Peer',
+      metadata: { name: 'e2e', uid: 'e2e' },
+      spec: { allowedIPs: ['10.5.0.1/32'], publicKey, persistentKeepalive: 10 },
+    });
+    const { out } = await kilowire(laptop, 'showconf', 'peer', 'e2e');
+    const conf = world.folder.write('wg.conf', out);
+    laptop.exec(kilowireWg, 'kwadwg');
+    laptop.exec('wg', 'setconf', 'kwadwg', conf);
+    laptop.exec('wg', 'set', 'kwadwg', 'private-key', file);
+    laptop.ip('addr', 'add', '10.5.0.1/32', 'dev', 'kwadwg');
+    laptop.ip('link', 'set', 'kwadwg', 'up');
+    laptop.ip('route', 'add', '10.42.0.0/16', 'dev', 'kwadwg');
+    try {
+      await until('every pod to answer', () => NODES.every(({ pod }) => reaches(pod)), 30_000);
+    } finally {
+      laptop.ip('link', 'del', 'kwadwg');
+      world.api.store.delete('peers.kilo.squat.ai', 'e2e');
+    }
+    await until('the device to end', () => devicesOf(laptop).length === 0);
   });
 
   it('keeps a Peer that was there before, and its key', async () => {

@@ -126,7 +126,10 @@ export class Connection {
     const found = await findPeer(client, peer.name);
     if (found !== null) checkPeer(found, peer);
     const link = this.#link.link;
-    if (link !== undefined) await this.#refuseForeign();
+    if (link !== undefined) {
+      await this.#device.ensure(link);
+      await this.#refuseForeign();
+    }
     this.#session = {
       pid: process.pid,
       started: startOf(process.pid),
