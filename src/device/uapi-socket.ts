@@ -128,7 +128,8 @@ export class SocketFile {
     };
     stop = () => undefined;
     try {
-      const watcher = watch(dirname(this.path), look);
+      // The file and not its directory, where the sockets of other interfaces come and go.
+      const watcher = watch(this.path, look);
       watcher.on('error', () => {
         watcher.close();
         poll();
