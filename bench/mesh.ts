@@ -1,0 +1,105 @@
+/**
+ * `npm run bench:mesh [-- --quick | --smoke] [--out FOLDER]`: what a mesh of a thousand nodes costs an agent: the time to
+ * compute it, the time from a change in the API to the kernel, and the agent's processor time and memory when nothing
+ * happens; stored under bench/results/. Everything happens in namespaces that go away with this process.
+ * @module
+ */
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { describeMachine } from './machine.ts';
+import { AgentUnderLoad } from './mesh/agent-under-load.ts';
+import { computeTimes } from './mesh/compute.ts';
+import { number } from './report.ts';
+import { percentile, summarize } from './statistics.ts';
+
+interface Figure {
+  readonly name: string;
+  readonly unit: string;
+  /** At most this much. */
+  readonly aim: number;
+  readonly runs: readonly number[];
+}
+
+const LARGE = { nodes: 1000, locations: 20 };
+
+const agentFigures = async (nodes: number, rounds: number, idleMs: number): Promise<Figure[]> => {
+  const load = await AgentUnderLoad.start({ ...LARGE, nodes }, 'full');
+  try {
+    const start = await load.ready();
+    const changes = [];
+    for (let round = 0; round < rounds; round++) changes.push(await load.change(round));
+    const touched = changes.map(({ routes, rules }) => routes + rules);
+    await load.idle(idleMs / 2, true);
+    const busy = await load.idle(idleMs, true);
+    const quiet = await load.idle(idleMs, false);
+    const figure = (name: string, unit: string, aim: number, runs: readonly number[]): Figure => ({
+      name,
+      unit,
+      aim,
+      runs,
+    });
+    return [
+      figure(`agent of ${nodes} nodes started → kernel programmed`, 's', 10, [start / 1000]),
+      figure(
+        `one of ${nodes} nodes changed → kernel reprogrammed`,
+        'ms',
+        100,
+        changes.map(({ ms }) => ms),
+      ),
+      figure('… messages of the kernel about changed routes and rules', '', 12, touched),
+      figure(`agent of ${nodes} nodes, nothing happens: processor`, '%', 0.1, [quiet * 100]),
+      figure(`agent of ${nodes} nodes, all heart-beats watched: processor`, '%', 5, [busy * 100]),
+      figure(`agent of ${nodes} nodes: resident memory`, 'MiB', 80, [load.residentMiB()]),
+    ];
+  } finally {
+    await load.close();
+  }
+};
+
+const main = async (): Promise<void> => {
+  const { values } = parseArgs({
+    options: {
+      quick: { type: 'boolean', default: false },
+      smoke: { type: 'boolean', default: false },
+      out: { type: 'string' },
+    },
+  });
+  if (process.getuid?.() !== 0) {
+    console.log('bench: skipped: it makes network namespaces, so it has to be run as root');
+    return;
+  }
+  const machine = describeMachine();
+  const rounds = values.smoke ? 2 : values.quick ? 7 : 15;
+  const figures: Figure[] = [
+    {
+      name: 'topology and projections, 1,000 nodes, full',
+      unit: 'ms',
+      aim: 50,
+      runs: computeTimes(LARGE, 'full', rounds),
+    },
+    {
+      name: 'topology and projections, 10,000 nodes, 100 locations',
+      unit: 'ms',
+      aim: 1000,
+      runs: computeTimes({ nodes: 10_000, locations: 100 }, 'location', rounds),
+    },
+    ...(await agentFigures(values.smoke ? 50 : 1000, rounds, values.smoke ? 2000 : 30_000)),
+  ];
+  for (const { name, unit, aim, runs } of figures) {
+    const { median, min, max } = summarize(runs);
+    const spread =
+      runs.length > 1 ? ` [${number(min)}–${number(max)}, p95 ${number(percentile(runs, 0.95))}]` : '';
+    console.log(`${name.padEnd(64)} ${number(median)}${spread} ${unit} (≤ ${aim})`);
+  }
+  if (values.smoke && values.out === undefined) return;
+  const results = values.out ?? join(dirname(fileURLToPath(import.meta.url)), 'results');
+  const file = join(results, `mesh${values.quick ? '-quick' : ''}.json`);
+  const command = `npm run bench:mesh -- ${process.argv.slice(2).join(' ')}`.trim();
+  const rows = figures.map((figure) => ({ ...figure, ...summarize(figure.runs) }));
+  writeFileSync(file, `${JSON.stringify({ machine, command, rows }, null, 2)}\n`);
+  console.log(`\nstored in ${file}`);
+};
+
+await main();
