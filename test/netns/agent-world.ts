@@ -60,9 +60,13 @@ export class AgentWorld {
   readonly folder = new Folder();
   readonly hosts = new Map<string, Host>();
   readonly agents = new Map<string, ChildProcess>();
-  readonly #router = new Host('kwn-r');
+  readonly #prefix: string;
+  readonly #router: Host;
 
-  constructor() {
+  /** `prefix`: of its namespaces; two worlds of one prefix would be one. */
+  constructor(prefix = 'kwn') {
+    this.#prefix = prefix;
+    this.#router = new Host(`${prefix}-r`);
     this.#router.ip('link', 'add', 'two', 'type', 'bridge');
     this.#router.ip('addr', 'add', '10.9.2.1/24', 'dev', 'two');
     this.#router.ip('link', 'set', 'two', 'up');
@@ -81,7 +85,7 @@ export class AgentWorld {
   }
 
   #addHost({ name, address, pod }: NodePlan): void {
-    const host = new Host(`kwn-${name}`);
+    const host = new Host(`${this.#prefix}-${name}`);
     this.hosts.set(name, host);
     const wire = `to-${name}`;
     run(
@@ -97,7 +101,7 @@ export class AgentWorld {
       'name',
       wire,
       'netns',
-      'kwn-r',
+      this.#router.name,
     );
     if (address.startsWith('10.9.2.')) this.#router.ip('link', 'set', wire, 'master', 'two');
     else this.#router.ip('addr', 'add', `${API}/24`, 'dev', wire);
@@ -124,7 +128,7 @@ export class AgentWorld {
   }
 
   async startApi(): Promise<void> {
-    await this.api.listenOn(bindStream('kwn-r', '0.0.0.0', PORT));
+    await this.api.listenOn(bindStream(this.#router.name, '0.0.0.0', PORT));
     // A CRD is not only stored: its kinds are served from then on.
     if (
       this.api.store.get('customresourcedefinitions.apiextensions.k8s.io', PEER_DEFINITION.metadata.name) ===
@@ -138,7 +142,7 @@ export class AgentWorld {
     const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
     const args = ['-sf', '-X', method, '-H', `content-type: ${type}`, `http://${API}:${PORT}${path}`];
     const data = body === undefined ? [] : ['-d', JSON.stringify(body)];
-    spawn('ip', ['netns', 'exec', 'kwn-r', 'curl', ...args, ...data], { stdio: 'ignore' });
+    spawn('ip', ['netns', 'exec', this.#router.name, 'curl', ...args, ...data], { stdio: 'ignore' });
   }
 
   startAgent(name: string, ...flags: string[]): ChildProcess {

@@ -4,6 +4,7 @@
  * userspace device by its control socket.
  * @module
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { AgentWorld, NODES } from './agent-world.ts';
@@ -30,11 +31,11 @@ type Granularity = keyof typeof ADDRESSES;
 describe.skipIf(programs === undefined)('a cluster of kg and kilowire', () => {
   let world: AgentWorld;
   beforeEach(async () => {
-    world = new AgentWorld();
+    world = new AgentWorld('kwm');
     await world.startApi();
     for (const { name } of NODES) world.startDevice(name);
     await until('the devices', () =>
-      NODES.every(({ name }) => world.host(name).ip('link').includes('kilo0')),
+      NODES.every(({ name }) => existsSync(join(world.directory(name), 'kilo0.sock'))),
     );
   });
   afterEach(() => world.remove());
