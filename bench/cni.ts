@@ -1,5 +1,5 @@
 /**
- * `npm run bench:cni [-- --quick | --smoke] [--only plain,k3s] [--rounds N] [--disk] [--out FOLDER]`: our CNI plugin
+ * `npm run bench:cni [-- --quick | --smoke] [--only plain,k3s] [--rounds N] [--minutes N] [--disk] [--out FOLDER]`: our CNI plugin
  * and Go's, Debian's and the newest, call by call in the same minutes; stored under bench/results/.
  * Host and cluster are not touched: everything happens in namespaces that go away with this process.
  * @module
@@ -47,6 +47,7 @@ function main(): void {
       smoke: { type: 'boolean', default: false },
       only: { type: 'string' },
       rounds: { type: 'string' },
+      minutes: { type: 'string', default: '11' },
       disk: { type: 'boolean', default: false },
       out: { type: 'string' },
     },
@@ -73,8 +74,14 @@ function main(): void {
   console.log(`leases and records ${folder === undefined ? 'in memory' : 'on disk'}\n`);
 
   const runs = new Map<Quantity, number[][]>();
+  let done = 0;
   try {
+    const began = performance.now();
     for (let round = 0; round < rounds; round += 1) {
+      // Another round as long as those before it must end in time.
+      const spent = performance.now() - began;
+      if (round > 0 && spent + spent / round > Number(values.minutes) * 60_000) break;
+      done = round + 1;
       for (const measure of measures) {
         for (const [quantity, figures] of measure.run(sets, count)) {
           const all = runs.get(quantity) ?? sets.map(() => []);
@@ -102,7 +109,7 @@ function main(): void {
     const suffix = `${values.quick ? '-quick' : ''}${values.disk ? '-disk' : ''}`;
     const file = join(results, `cni-${peer.name.startsWith('Debian') ? 'debian' : 'newest'}${suffix}.json`);
     const command = `npm run bench:cni -- ${process.argv.slice(2).join(' ')}`.trim();
-    const result = { machine, command, peer: peer.name, rounds, calls: count, rows };
+    const result = { machine, command, peer: peer.name, rounds: done, calls: count, rows };
     writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`);
     console.log(`\nstored in ${file}`);
   });

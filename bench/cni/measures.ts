@@ -221,7 +221,7 @@ const peak: Measure = {
     }),
 };
 
-const children = quantity('children', 'child processes of one ADD', '');
+const children = quantity('children', 'child processes of one ADD', '', 0, 0);
 /** execve(2) calls that strace sees, but for the plugin's own. */
 const processes: Measure = {
   id: 'children',

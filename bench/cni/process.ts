@@ -89,6 +89,11 @@ export function wait(pid: number): Ended | undefined {
   };
 }
 
+/** Waits for whatever earlier calls have left running, so that nobody's next call pays for it. */
+export function settle(): void {
+  while (wait(-1) !== undefined);
+}
+
 /** What it wrote; the descriptors are closed. */
 export function collect({ stdin, stdout, stderr }: Started): { stdout: string; stderr: string } {
   const texts = [stdout, stderr].map((fd) => {

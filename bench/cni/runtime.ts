@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import type { Entry, Network } from './network.ts';
 import type { Node } from './node.ts';
-import { collect, type Ended, type Started, start, wait } from './process.ts';
+import { collect, type Ended, type Started, settle, start, wait } from './process.ts';
 
 const version = '1.0.0';
 
@@ -84,6 +84,7 @@ class Meter {
 export function add(pod: Pod): Cost & { readonly result: unknown } {
   pod.node.pod(pod.name);
   pod.node.enter();
+  settle();
   const meter = new Meter();
   const loopback = pod.network.loopback
     ? startPlugin('ADD', pod, { type: 'loopback' }, undefined, 'lo')
@@ -99,6 +100,7 @@ export function add(pod: Pod): Cost & { readonly result: unknown } {
 
 export function del(pod: Pod, result: unknown): Cost {
   pod.node.enter();
+  settle();
   const meter = new Meter();
   for (const entry of [...pod.network.chain].reverse()) {
     const started = startPlugin('DEL', pod, entry, result);
@@ -120,6 +122,7 @@ export function atOnce(
   const [first] = pods;
   for (const pod of pods) pod.node.pod(pod.name);
   first?.node.enter();
+  settle();
   const meter = new Meter();
   const running = pods.map((pod, index) =>
     startPlugin(command, pod, pod.network.chain[0] as Entry, results[index]),
@@ -134,6 +137,7 @@ export function atOnce(
 /** A call that needs no pod: VERSION. */
 export function ask(node: Node, command: string, type: string): Cost {
   node.enter();
+  settle();
   const meter = new Meter();
   const environment = { CNI_COMMAND: command, CNI_PATH: node.plugins.directory };
   const started = start(
