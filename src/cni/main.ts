@@ -82,7 +82,13 @@ function main(env: Environment): number {
     write(1, run(request, env));
     return 0;
   } catch (error) {
-    write(1, errorDocument(asCniError(error), spokenVersion(stdin)));
+    const document = errorDocument(asCniError(error), spokenVersion(stdin));
+    try {
+      write(1, document);
+    } catch {
+      // Not even system calls can be made: the runtime has its own way, slower and not needed otherwise.
+      console.log(document);
+    }
     return 1;
   }
 }

@@ -113,10 +113,22 @@ export function configurePod(netns: Netns, plan: PodPlan): Link {
     }
     if (plan.tuning !== undefined) writeSysctls(netns, plan.tuning);
     return link;
+  } catch (error) {
+    throw routeTaken(error, name) ?? error;
   } finally {
     watch?.close();
     socket.close();
   }
+}
+
+/** Mostly the default route, of a container's second interface. */
+function routeTaken(error: unknown, name: string): CniError | undefined {
+  if (!isNetlinkError(error, EEXIST) || error.request !== 'RTM_NEWROUTE') return undefined;
+  return new CniError('ERR_CNI_KERNEL', `failed to add ${error.subject} by "${name}": file exists`, {
+    cause: error,
+    details:
+      'the container has this route by another interface: leave out isDefaultGateway and the route on one of the two networks, or give one route another "priority"',
+  });
 }
 
 function podRoute(route: Route, link: number) {

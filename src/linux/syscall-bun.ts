@@ -32,20 +32,34 @@ const numbers = {
 export type Call = keyof typeof numbers;
 
 const long = 'i64';
-const { syscall, __errno_location: errnoLocation } = dlopen('libc.so.6', {
-  syscall: { args: [long, long, long, long, long, long, long], returns: 'i64_fast' },
-  __errno_location: { args: [], returns: 'ptr' },
-}).symbols as {
-  syscall: (...args: number[]) => number;
-  __errno_location: () => number;
-};
+interface Library {
+  readonly syscall: (...args: number[]) => number;
+  readonly __errno_location: () => number;
+}
+
+let library: Library | undefined;
+
+/** Not before the first call: whoever cannot have it gets an error that can be told. */
+function load(): Library {
+  try {
+    library = dlopen('libc.so.6', {
+      syscall: { args: [long, long, long, long, long, long, long], returns: 'i64_fast' },
+      __errno_location: { args: [], returns: 'ptr' },
+    }).symbols as unknown as Library;
+    return library;
+  } catch (cause) {
+    throw new Error(`no system calls: ${(cause as Error).message}; is BUN_JSC_useJIT=0 in the environment?`, {
+      cause,
+    });
+  }
+}
 
 const column = process.arch === 'x64' ? 0 : 1;
 
 export const isNumbered = (name: string): name is Call => Object.hasOwn(numbers, name);
 
 /** Of the call that failed last. */
-export const lastErrno = (): number => read.i32(errnoLocation(), 0);
+export const lastErrno = (): number => read.i32((library ?? load()).__errno_location(), 0);
 
 /** As the kernel has it: -1 for a failure. The bytes stay where they are, and alive, until it returns. */
 export const callOnce = (name: Call, args: readonly (number | Uint8Array | null)[]): number => {
@@ -53,6 +67,7 @@ export const callOnce = (name: Call, args: readonly (number | Uint8Array | null)
     const arg = args[index];
     return typeof arg === 'number' ? arg : arg == null ? 0 : ptr(arg);
   };
+  const { syscall } = library ?? load();
   return syscall(numbers[name][column], at(0), at(1), at(2), at(3), at(4), at(5));
 };
 

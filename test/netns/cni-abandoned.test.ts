@@ -28,6 +28,12 @@ describe.skipIf(process.getuid?.() !== 0)('links that DEL gives up', () => {
     expect(world.podLinks('x')).toEqual(['lo']);
   });
 
+  test('need system calls: without them the answer says why, and nothing was begun', async () => {
+    const answer = await world.refused({ verb: 'ADD', pod: 'x', env: { BUN_JSC_useJIT: '0' } });
+    expect(answer).toMatchObject({ msg: expect.stringContaining('BUN_JSC_useJIT') });
+    expect(world.leftovers()).toEqual(nothing);
+  });
+
   test('are gone in the end, however many go at once', async () => {
     const pods = Array.from({ length: 12 }, (_, number) => `p${number}`);
     for (const pod of pods) world.addPod(pod);

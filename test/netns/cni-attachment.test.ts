@@ -89,6 +89,18 @@ describe.skipIf(process.getuid?.() !== 0).each(programs)('the CNI executable, $n
     await world.ok({ verb: 'DEL', pod: 'g', ifname: 'net1' });
   });
 
+  test('says what to do about a second default route, and takes that interface back', async () => {
+    world.addPod('two');
+    await world.ok({ verb: 'ADD', pod: 'two' });
+    expect(await world.refused({ verb: 'ADD', pod: 'two', ifname: 'net1' })).toMatchObject({
+      msg: expect.stringMatching(/^failed to add .*net1.*: file exists$/),
+      details: expect.stringContaining('isDefaultGateway'),
+    });
+    expect(world.podLinks('two')).toEqual(['lo', 'eth0']);
+    await world.ok({ verb: 'DEL', pod: 'two' });
+    expect(world.leftovers()).toEqual(nothing);
+  });
+
   test('takes everything back when the interface exists in the container already', async () => {
     world.addPod('h');
     world.run('h', 'ip', 'link', 'add', 'eth0', 'type', 'bridge');
