@@ -125,32 +125,41 @@ const agent = daemonSet({
 
 const device = daemonSet({
   name: 'device',
-  updateStrategy: { type: slot('device.updateStrategy') },
+  // A new pod beside the old one, so that it can take the interface over from it.
+  updateStrategy: {
+    type: slot('device.updateStrategy'),
+    rollingUpdate: { maxSurge: 1, maxUnavailable: 0 },
+  },
   pod: {
     automountServiceAccountToken: false,
+    // A take-over asks the kernel who is at the other end.
+    hostPID: true,
     terminationGracePeriodSeconds: 10,
     containers: [
       {
         name: 'device',
         image: slot('image'),
         imagePullPolicy: slot('imagePullPolicy'),
-        command: ['/kilowire/bin/kilowire-wg'],
-        args: ['--foreground', slot('interface')],
+        command: ['/kilowire/bin/kilowire-pod'],
+        args: [slot('interface')],
         env: [{ name: 'LOG_LEVEL', value: slot('device.logLevel') }],
         readinessProbe: {
-          exec: {
-            command: ['/bin/busybox', 'test', '-S', text`/var/run/wireguard/${slot('interface')}.sock`],
-          },
+          exec: { command: ['/kilowire/bin/kilowire-pod', '--ready', slot('interface')] },
           periodSeconds: 5,
         },
         resources: slot('device.resources'),
         securityContext: { privileged: true, readOnlyRootFilesystem: true },
-        volumeMounts: [mount('sockets', '/var/run/wireguard'), mount('tun', '/dev/net/tun')],
+        volumeMounts: [
+          mount('sockets', '/var/run/wireguard'),
+          mount('tun', '/dev/net/tun'),
+          mount('pod', '/run/kilowire'),
+        ],
       },
     ],
     volumes: [
       host('sockets', '/var/run/wireguard', 'DirectoryOrCreate'),
       host('tun', '/dev/net/tun', 'CharDevice'),
+      { name: 'pod', emptyDir: { medium: 'Memory' } },
     ],
   },
 });

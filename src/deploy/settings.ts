@@ -138,7 +138,7 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   'device.updateStrategy': {
     default: 'OnDelete',
     description:
-      'When a device is replaced after a change: only when its pod is deleted, or one after the other.',
+      'When a device is replaced after a change: when its pod is deleted, or by a new pod that takes over without a pause.',
     oneOf: ['OnDelete', 'RollingUpdate'],
   },
   'device.logLevel': {

@@ -125,21 +125,27 @@ describe.skipIf(image === undefined)('a cluster that is given our network', { ti
     expect(await cluster.kubectl('logs', 'n1-a')).toBe('');
   });
 
-  test('loses no request while every agent is replaced', async () => {
-    const before = (await daemonPods(cluster, 'agent')).map(uidOf);
-    const requests =
-      'n=0; bad=0; while [ ! -e /run/enough ]; do n=$((n+1)); curl -s -m 20 http://$1/cgi-bin/name | grep -q n1-a || bad=$((bad+1)); done; echo $n $bad';
-    const asking = cluster.inPod(pod('n0-a'), 'sh', '-c', requests, 'sh', addressOf(pod('n1-a')));
-    await cluster.kubectl('-n', 'kube-system', 'rollout', 'restart', 'daemonset/kilowire-agent');
-    await replaced('agent', before);
-    await cluster.inNode(0, 'touch', '/run/enough');
-    const [sent = 0, lost] = (await asking).trim().split(' ').map(Number);
-    console.log(`${sent} requests while every agent was replaced`);
-    expect(sent).toBeGreaterThan(10);
-    expect(lost).toBe(0);
-  });
+  test.each(['agent', 'device'] as const)(
+    'loses no request while every %s is replaced',
+    async (component) => {
+      // A device is replaced by one that takes over; agents always one after the other.
+      await applyManifests(cluster, 'device.updateStrategy=RollingUpdate');
+      const before = (await daemonPods(cluster, component)).map(uidOf);
+      const requests =
+        'n=0; bad=0; while [ ! -e /run/enough ]; do n=$((n+1)); curl -s -m 20 http://$1/cgi-bin/name | grep -q n1-a || bad=$((bad+1)); done; echo $n $bad';
+      await cluster.inNode(0, 'rm', '-f', '/run/enough');
+      const asking = cluster.inPod(pod('n0-a'), 'sh', '-c', requests, 'sh', addressOf(pod('n1-a')));
+      await cluster.kubectl('-n', 'kube-system', 'rollout', 'restart', `daemonset/kilowire-${component}`);
+      await replaced(component, before);
+      await cluster.inNode(0, 'touch', '/run/enough');
+      const [sent = 0, lost] = (await asking).trim().split(' ').map(Number);
+      console.log(`${sent} requests while every ${component} was replaced`);
+      expect(sent).toBeGreaterThan(10);
+      expect(lost).toBe(0);
+    },
+  );
 
-  test('breaks no connection while every device is replaced', async () => {
+  test('breaks no connection while every device goes and comes', async () => {
     const echo = cluster.inPod(pod('n1-a'), 'timeout', '200', process.execPath, '-e', ECHO);
     const client = cluster.inPod(pod('n0-a'), process.execPath, '-e', CLIENT, addressOf(pod('n1-a')));
     const before = await daemonPods(cluster, 'device');
@@ -153,7 +159,7 @@ describe.skipIf(image === undefined)('a cluster that is given our network', { ti
     await replaced('device', before.map(uidOf));
     await cluster.inNode(0, 'touch', '/run/complete');
     const { sent, back, longest } = JSON.parse(await client) as Record<string, number>;
-    console.log(`${sent} messages while every device was replaced; the longest pause was ${longest} ms`);
+    console.log(`${sent} messages while every device went and came; the longest pause was ${longest} ms`);
     await echo;
     expect(sent).toBeGreaterThan(10);
     expect(back).toBe(sent);

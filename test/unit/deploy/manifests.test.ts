@@ -120,7 +120,7 @@ describe('a setting', () => {
       ]),
     );
     const device = find<DaemonSet>(things, 'DaemonSet', 'kilowire-device').spec.template.spec.containers[0];
-    expect(device?.args).toEqual(['--foreground', 'wg7']);
+    expect(device?.args).toEqual(['wg7']);
   });
 
   it('adds flags at the end', () => {
