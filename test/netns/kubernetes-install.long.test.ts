@@ -23,18 +23,27 @@ const ask = (address: string): string[] => ['curl', '-s', '-m', '5', `http://${a
 const ECHO = "require('net').createServer((s) => s.on('close', () => process.exit()).pipe(s)).listen(9000)";
 /** Sends a byte every 20 ms until it is told to stop, and counts those that come back. */
 const CLIENT = `
-const socket = require('net').connect(9000, process.argv[1]);
-let [sent, back, longest, last] = [0, 0, 0, Date.now()];
-socket.on('data', ({ length }) => {
-  back += length;
-  longest = Math.max(longest, Date.now() - last);
+let [sent, back, longest, last] = [0, 0, 0, 0];
+const talk = (socket) => {
   last = Date.now();
-});
-const timer = setInterval(() => {
-  if (!require('fs').existsSync('/run/complete')) return void (socket.write('.'), sent++);
-  clearInterval(timer);
-  setTimeout(() => (console.log(JSON.stringify({ sent, back, longest })), socket.destroy()), 5000);
-}, 20);
+  socket.on('data', ({ length }) => {
+    back += length;
+    longest = Math.max(longest, Date.now() - last);
+    last = Date.now();
+  });
+  const timer = setInterval(() => {
+    if (!require('fs').existsSync('/run/complete')) return void (socket.write('.'), sent++);
+    clearInterval(timer);
+    setTimeout(() => (console.log(JSON.stringify({ sent, back, longest })), socket.destroy()), 5000);
+  }, 20);
+};
+// The other side may not listen yet; what is once connected must stay so.
+const connect = () => {
+  const again = () => setTimeout(connect, 100);
+  const socket = require('net').connect(9000, process.argv[1]);
+  socket.once('error', again).once('connect', () => (socket.off('error', again), talk(socket)));
+};
+connect();
 `;
 const uidOf = ({ metadata }: KubeObject): string => String(metadata.uid);
 
