@@ -5,26 +5,16 @@
  * Source: Kilo's agent (events, heart-beat every 30 s, resync); docs/architecture.md.
  * @module
  */
-import type { Server } from 'node:http';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { NetlinkSocket } from '../linux/netlink.ts';
-import { openRouteSocket } from '../linux/rtnetlink.ts';
 import { isReadyNode } from '../routing/node.ts';
 import { sentenceOf } from './agent-error.ts';
 import { AGENT_ANNOTATIONS, LAST_SEEN } from './annotations.ts';
+import { type Clock, unixSeconds } from './clock.ts';
 import { Cluster } from './cluster.ts';
 import { FaultEvents } from './fault-events.ts';
 import { type Fault, FaultBook } from './faults.ts';
 import { HEARTBEAT_MS, HeartBeat } from './heart-beat.ts';
-import { DeviceProcess } from './host/device-process.ts';
-import { HostProgrammer } from './host/host-programmer.ts';
-import { PacketFilter } from './host/packet-filter.ts';
-import { HostNames, hostnameAddresses } from './host-names.ts';
-import { serveEndpoints } from './http-endpoints.ts';
-import { KernelWatch } from './kernel-watch.ts';
-import { loadNodeKey, type NodeKey } from './key-file.ts';
-import { KubernetesClient } from './kubernetes/client.ts';
-import type { ClusterAccess } from './kubernetes/cluster-access.ts';
+import { HostNames } from './host-names.ts';
+import type { KernelWatch } from './kernel-watch.ts';
 import { NODES } from './kubernetes/resources.ts';
 import { Listening } from './listening.ts';
 import type { Log } from './log.ts';
@@ -33,6 +23,7 @@ import { AgentMetrics } from './metrics.ts';
 import type { AgentOptions } from './options.ts';
 import { changedAnnotations } from './own-node.ts';
 import { statusOf } from './status.ts';
+import type { Surroundings, SurroundingsHooks } from './surroundings.ts';
 import { ViewClock } from './view-clock.ts';
 
 /** Several changes that come together are one pass. */
@@ -42,13 +33,9 @@ const CLEAN_UP_PATIENCE_MS = 10_000;
 
 export interface AgentContext {
   readonly options: AgentOptions;
-  readonly access: ClusterAccess;
   readonly log: Log;
   readonly version: string;
-  readonly environment: NodeJS.ProcessEnv;
 }
-
-const unixSeconds = (): number => Math.floor(Date.now() / 1000);
 
 export class Agent {
   readonly #options: AgentOptions;
@@ -57,66 +44,55 @@ export class Agent {
   readonly #metrics = new AgentMetrics();
   readonly #faults: FaultBook;
   readonly #events: FaultEvents;
-  readonly #client: KubernetesClient;
   readonly #cluster: Cluster;
-  readonly #clock = new ViewClock();
-  readonly #socket: NetlinkSocket;
-  readonly #host: HostProgrammer;
+  readonly #viewClock = new ViewClock();
+  readonly #around: Surroundings;
+  readonly #clock: Clock;
   readonly #pass: MeshPass;
   readonly #heartBeat: HeartBeat;
   readonly #listening: Listening;
-  readonly #key: NodeKey;
-  readonly #device: DeviceProcess;
   #outcome: PassOutcome | null = null;
   #wanted = Promise.withResolvers<void>();
   #passes = 0;
 
-  constructor({ options, access, log, version, environment }: AgentContext) {
+  constructor(
+    { options, log, version }: AgentContext,
+    surroundings: (hooks: SurroundingsHooks) => Surroundings,
+  ) {
     this.#options = options;
     this.#log = log;
     this.#version = version;
     this.#faults = new FaultBook(log);
-    this.#key = loadNodeKey(options.stateDirectory);
-    if (!this.#key.found)
-      log.warn('no private key was found; a new one has been made', { directory: options.stateDirectory });
-    this.#client = new KubernetesClient(access, { userAgent: `kilowire/${version}` });
-    this.#socket = openRouteSocket();
-    const { hostname, interfaceName, stateDirectory, createInterface: mayCreate, topologyLabel } = options;
-    const device = new DeviceProcess({
-      interfaceName,
-      stateDirectory,
-      mayCreate,
-      environment,
-      backend: options.deviceBackend,
+    const { hostname, interfaceName, topologyLabel } = options;
+    const around = surroundings({
       onDue: () => this.#want(),
-    });
-    this.#device = device;
-    this.#host = new HostProgrammer({
-      options,
-      socket: this.#socket,
-      device,
-      filter: new PacketFilter((operation, family) =>
-        this.#metrics.iptables({ operation, protocol: `IPv${family}` }),
-      ),
-      privateKey: this.#key.privateKey,
+      onFilter: (operation, family) => this.#metrics.iptables({ operation, protocol: `IPv${family}` }),
       onChange: (what, count) => {
         this.#metrics.changes({ what }, count);
         log.info('changed the host', { what, count });
       },
     });
+    this.#around = around;
+    const { client, clock, device, host, key, links, ofHostname, random, resolve } = around;
+    this.#clock = clock;
+    if (!key.found)
+      log.warn('no private key was found; a new one has been made', { directory: options.stateDirectory });
     const apiError = (event: string) => (error: unknown) => {
       this.#metrics.error({ event });
       log.warn(sentenceOf(error), { component: 'k8s backend' });
     };
     this.#events = new FaultEvents({
-      client: this.#client,
+      client,
       hostname,
+      now: clock.now,
       onError: (error) => log.debug(sentenceOf(error), { component: 'k8s backend' }),
     });
     this.#cluster = new Cluster({
-      client: this.#client,
+      client,
       hostname,
       topologyLabel,
+      clock,
+      random,
       onChange: () => this.#want(),
       onContact: () => this.#contact(),
       onError: apiError('run'),
@@ -124,43 +100,46 @@ export class Agent {
     this.#pass = new MeshPass({
       options,
       cluster: this.#cluster,
-      names: new HostNames(() => this.#want()),
-      socket: this.#socket,
+      names: new HostNames(() => this.#want(), { clock, ...(resolve && { resolve }) }),
+      links,
       device,
-      host: this.#host,
-      publicKey: this.#key.publicKey,
-      ofHostname: hostnameAddresses(hostname),
+      host,
+      publicKey: key.publicKey,
+      ofHostname,
       onDeviceStarted: () => log.info('started the device', { interface: interfaceName }),
     });
     this.#listening = new Listening({
       look: async () =>
-        this.#outcome !== null && (await this.#pass.hearsAnew(this.#outcome, this.#clock.time)),
+        this.#outcome !== null && (await this.#pass.hearsAnew(this.#outcome, this.#viewClock.time)),
       onHeard: () => this.#want(),
+      clock,
     });
     this.#heartBeat = new HeartBeat({
       say: (signal) => this.#say(signal),
       onError: apiError('checkin'),
       regularly: options.checkIn,
+      clock,
+      random,
     });
   }
 
   /** Runs until the signal; resolves when everything has been put down. */
   async run(signal: AbortSignal): Promise<void> {
     this.#log.info(`Starting Kilo network mesh '${this.#version}'.`);
-    const { interfaceName, listen, resyncMs, cleanUp } = this.#options;
+    const { interfaceName, resyncMs, cleanUp } = this.#options;
     const state = {
       metrics: () => this.#metricsText(),
       topology: () => this.#outcome?.topology ?? null,
       status: () => this.#status(),
     };
-    const server = await serveEndpoints(state, listen);
-    const watch = new KernelWatch(
+    const endServing = await this.#around.serve(state);
+    const watch = this.#around.watchKernel(
       () => [interfaceName, 'tunl0'],
       () => this.#want(),
     );
     const timers = [
-      setInterval(() => this.#want(), resyncMs),
-      setInterval(() => this.#lookForExpiry(), EXPIRY_LOOK_MS),
+      this.#clock.every(resyncMs, () => this.#want()),
+      this.#clock.every(EXPIRY_LOOK_MS, () => this.#lookForExpiry()),
     ];
     signal.addEventListener('abort', () => this.#want(), { once: true });
     if (signal.aborted) this.#want();
@@ -169,12 +148,18 @@ export class Agent {
       this.#reconcile(watch, signal),
       this.#heartBeat.run(signal),
     ]);
-    for (const timer of timers) clearInterval(timer);
+    for (const cancel of timers) cancel();
     this.#listening.rest();
     watch.close();
     this.#log.info('caught interrupt; gracefully cleaning up; see you next time!');
     if (cleanUp) await this.#cleanUp();
-    await this.#putDown(server);
+    this.#around.close();
+    await endServing();
+  }
+
+  /** Unix seconds. */
+  #now(): number {
+    return unixSeconds(this.#clock);
   }
 
   /** A pass is due. */
@@ -184,9 +169,9 @@ export class Agent {
 
   /** The API spoke. After a silence the others wait for our heart-beat as we wait for theirs. */
   #contact(): void {
-    const now = unixSeconds();
-    const silence = this.#clock.silence(now);
-    this.#clock.contact(now);
+    const now = this.#now();
+    const silence = this.#viewClock.silence(now);
+    this.#viewClock.contact(now);
     if (Number.isFinite(silence) && silence > HEARTBEAT_MS / 1000 + 5) this.#heartBeat.now();
   }
 
@@ -197,17 +182,18 @@ export class Agent {
   #lookForExpiry(): void {
     const topology = this.#outcome?.topology;
     if (topology === undefined) return;
-    const now = unixSeconds();
+    const now = this.#now();
     const members = new Set(topology.segments.flatMap((segment) => segment.members.map(({ name }) => name)));
     const overdue = this.#cluster.others.filter((node) => members.has(node.name) && !isReadyNode(node, now));
-    if (overdue.some((node) => !isReadyNode(node, this.#clock.time))) this.#want();
-    else if (overdue.length > 0 && this.#clock.silence(now) >= EXPIRY_LOOK_MS / 1000) this.#heartBeat.now();
+    if (overdue.some((node) => !isReadyNode(node, this.#viewClock.time))) this.#want();
+    else if (overdue.length > 0 && this.#viewClock.silence(now) >= EXPIRY_LOOK_MS / 1000)
+      this.#heartBeat.now();
   }
 
-  async #reconcile(watch: KernelWatch, signal: AbortSignal): Promise<void> {
+  async #reconcile(watch: Pick<KernelWatch, 'ignoreSoFar'>, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       await this.#wanted.promise;
-      await delay(GATHER_MS);
+      await this.#clock.sleep(GATHER_MS);
       this.#wanted = Promise.withResolvers();
       // Before both have been read, what is missing from the view is not missing from the cluster.
       if (signal.aborted || !this.#cluster.synced) continue;
@@ -220,12 +206,12 @@ export class Agent {
     if (this.#passes === 0) {
       const own = this.#cluster.own?.record.node.lastSeen ?? 0;
       const others = this.#cluster.others.map(({ lastSeen }) => lastSeen);
-      this.#clock.begin(own, others, unixSeconds());
+      this.#viewClock.begin(own, others, this.#now());
     }
     this.#passes++;
     this.#metrics.reconcile();
     try {
-      const outcome = await this.#pass.run(this.#clock.time, unixSeconds());
+      const outcome = await this.#pass.run(this.#viewClock.time, this.#now());
       // One that was started anew finds everything said already; that it lives again is news.
       if (this.#outcome === null && this.#options.checkIn) this.#heartBeat.now();
       this.#outcome = outcome;
@@ -259,34 +245,36 @@ export class Agent {
 
   async #say(signal: AbortSignal): Promise<void> {
     if (this.#outcome === null) return;
-    const want = { ...this.#outcome.annotations, [LAST_SEEN]: String(unixSeconds()) };
+    const want = { ...this.#outcome.annotations, [LAST_SEEN]: String(this.#now()) };
     const annotations = changedAnnotations(this.#cluster.own?.annotations ?? {}, want);
     const patch = { metadata: { annotations } };
-    this.#cluster.answered(await this.#client.patch(NODES, this.#options.hostname, patch, undefined, signal));
+    this.#cluster.answered(
+      await this.#around.client.patch(NODES, this.#options.hostname, patch, undefined, signal),
+    );
   }
 
   /** Of this moment: the last pass may be half a minute old. */
   async #status(): Promise<unknown> {
-    const device = await this.#device.control.read().catch(() => this.#outcome?.device ?? null);
+    const device = await this.#around.device.control.read().catch(() => this.#outcome?.device ?? null);
     return statusOf({
       hostname: this.#options.hostname,
       version: this.#version,
       topology: this.#outcome?.topology ?? null,
       device,
       faults: this.#faults.current,
-      apiSilence: this.#clock.silence(unixSeconds()),
+      apiSilence: this.#viewClock.silence(this.#now()),
       passes: this.#passes,
     });
   }
 
   #metricsText(): string {
-    const silence = this.#clock.silence(unixSeconds());
+    const silence = this.#viewClock.silence(this.#now());
     if (Number.isFinite(silence)) this.#metrics.apiSilence(silence);
     return this.#metrics.toString();
   }
 
   async #cleanUp(): Promise<void> {
-    for (const fault of await this.#host.remove(this.#outcome?.topology ?? null)) {
+    for (const fault of await this.#around.host.remove(this.#outcome?.topology ?? null)) {
       this.#metrics.error({ event: 'cleanUp' });
       this.#log.error(fault);
     }
@@ -294,18 +282,10 @@ export class Agent {
     try {
       const patience = AbortSignal.timeout(CLEAN_UP_PATIENCE_MS);
       const patch = { metadata: { annotations } };
-      await this.#client.patch(NODES, this.#options.hostname, patch, undefined, patience);
+      await this.#around.client.patch(NODES, this.#options.hostname, patch, undefined, patience);
     } catch (error) {
       this.#metrics.error({ event: 'cleanUp' });
       this.#log.error(sentenceOf(error));
     }
-  }
-
-  async #putDown(server: Server): Promise<void> {
-    this.#client.close();
-    this.#socket.close();
-    this.#key.privateKey.fill(0);
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
   }
 }

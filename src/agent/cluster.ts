@@ -6,6 +6,7 @@
 import { isReadyNode, type Node } from '../routing/node.ts';
 import type { Peer } from '../routing/peer.ts';
 import { GRANULARITY, LAST_SEEN, type NodeRecord, nodeRecord, WIREGUARD_IP } from './annotations.ts';
+import type { Clock } from './clock.ts';
 import type { Fault } from './faults.ts';
 import type { KubernetesClient } from './kubernetes/client.ts';
 import { Mirror } from './kubernetes/mirror.ts';
@@ -34,13 +35,15 @@ interface KeptPeer {
 }
 
 export interface ClusterOptions {
-  readonly client: KubernetesClient;
+  readonly client: Pick<KubernetesClient, 'list' | 'watch'>;
   readonly hostname: string;
   readonly topologyLabel: string;
   /** Something the mesh is made of may be different now. */
   readonly onChange: () => void;
   readonly onContact: () => void;
   readonly onError: (error: unknown) => void;
+  readonly clock?: Clock;
+  readonly random?: () => number;
 }
 
 /** Written by every agent at each heart-beat, or of no meaning to others. */
@@ -57,7 +60,11 @@ export class Cluster {
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    const { client, onError, onContact, onChange } = options;
+    const { client, onError, onContact, onChange, clock, random } = options;
+    const time = {
+      ...(clock === undefined ? {} : { now: clock.now, sleep: clock.sleep }),
+      ...(random === undefined ? {} : { random }),
+    };
     this.#nodes = new Mirror({
       client,
       type: NODES,
@@ -65,6 +72,7 @@ export class Cluster {
       onChange: (names) => this.#nodesChanged(names),
       onContact,
       onError,
+      ...time,
     });
     this.#peers = new Mirror({
       client,
@@ -72,6 +80,7 @@ export class Cluster {
       keep: (resource) => ({ peer: peerOf(resource), invalid: whyPeerInvalid(resource) }),
       onChange,
       onError,
+      ...time,
     });
   }
 

@@ -3,7 +3,7 @@
  * Source: Kilo's check-in (30 s, fixed: others count a node as gone after 60 s).
  * @module
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { type Clock, systemClock } from './clock.ts';
 import { BackOff } from './kubernetes/back-off.ts';
 
 export const HEARTBEAT_MS = 30_000;
@@ -17,6 +17,7 @@ export interface HeartBeatOptions {
   readonly say: (signal: AbortSignal) => Promise<void>;
   readonly onError: (error: unknown) => void;
   readonly random?: () => number;
+  readonly clock?: Clock;
   /** False: only when there is something new (--check-in=false). Default true. */
   readonly regularly?: boolean;
 }
@@ -36,7 +37,7 @@ export class HeartBeat {
 
   /** Runs until the signal; says nothing before it was asked to once. */
   async run(signal: AbortSignal): Promise<void> {
-    const { say, onError, random, regularly = true } = this.#options;
+    const { say, onError, random, regularly = true, clock = systemClock } = this.#options;
     const backOff = new BackOff({ firstMs: 500, longestMs: 10_000, ...(random && { random }) });
     signal.addEventListener('abort', () => this.now(), { once: true });
     if (signal.aborted) return;
@@ -47,7 +48,7 @@ export class HeartBeat {
       try {
         await say(signal);
         backOff.reset();
-        await delay(LEAST_PAUSE_MS, undefined, { ref: false });
+        await clock.sleep(LEAST_PAUSE_MS);
       } catch (error) {
         if (signal.aborted) return;
         onError(error);
@@ -57,8 +58,7 @@ export class HeartBeat {
       }
       if (signal.aborted) return;
       const end = new AbortController();
-      const rest = delay(pause, undefined, { signal: end.signal, ref: false }).catch(() => {});
-      await Promise.race([rest, this.#hurry.promise]);
+      await Promise.race([clock.sleep(pause, end.signal), this.#hurry.promise]);
       end.abort();
     }
   }

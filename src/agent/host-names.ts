@@ -7,14 +7,14 @@
 import { lookup } from 'node:dns/promises';
 import { type Address, parseAddress } from '../noise/ip.ts';
 import type { MeshEndpoint } from '../routing/node.ts';
+import { type Clock, systemClock } from './clock.ts';
 
 const LIFETIME_MS = 60_000;
 const PATIENCE_MS = 2000;
 
 export interface HostNamesOptions {
   readonly resolve?: (name: string) => Promise<Address>;
-  /** Milliseconds. */
-  readonly now?: () => number;
+  readonly clock?: Clock;
   readonly patienceMs?: number;
 }
 
@@ -27,7 +27,7 @@ interface Entry {
 
 export class HostNames {
   readonly #resolve: (name: string) => Promise<Address>;
-  readonly #now: () => number;
+  readonly #clock: Clock;
   readonly #patience: number;
   readonly #entries = new Map<string, Entry>();
   readonly #onChange: () => void;
@@ -36,7 +36,7 @@ export class HostNames {
   constructor(onChange: () => void, options: HostNamesOptions = {}) {
     this.#onChange = onChange;
     this.#resolve = options.resolve ?? systemResolve;
-    this.#now = options.now ?? (() => performance.now());
+    this.#clock = options.clock ?? systemClock;
     this.#patience = options.patienceMs ?? PATIENCE_MS;
   }
 
@@ -47,15 +47,16 @@ export class HostNames {
     for (const name of names) {
       const entry = this.#entries.get(name);
       if (entry === undefined) unknown.push(this.#ask(name));
-      else if (entry.running === undefined && this.#now() - entry.askedAt > LIFETIME_MS) void this.#ask(name);
+      else if (entry.running === undefined && this.#clock.monotonic() - entry.askedAt > LIFETIME_MS)
+        void this.#ask(name);
       else if (entry.address === undefined && entry.fault === undefined && entry.running !== undefined)
         unknown.push(entry.running);
     }
     if (unknown.length === 0) return;
     const { promise: enough, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#patience);
+    const cancel = this.#clock.after(this.#patience, resolve);
     await Promise.race([Promise.all(unknown), enough]);
-    clearTimeout(timer);
+    cancel();
   }
 
   /** With its address when that is known. */
@@ -77,7 +78,7 @@ export class HostNames {
       running: undefined,
     };
     this.#entries.set(name, entry);
-    entry.askedAt = this.#now();
+    entry.askedAt = this.#clock.monotonic();
     const said = (): string => `${entry.address?.join()} ${entry.fault}`;
     const before = said();
     entry.running = this.#resolve(name)

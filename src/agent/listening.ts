@@ -5,6 +5,8 @@
  * @module
  */
 
+import { type Cancel, type Clock, systemClock } from './clock.ts';
+
 const FIRST_MS = 250;
 const LONGEST_MS = 30_000;
 const GROWTH = 1.5;
@@ -13,11 +15,12 @@ export interface ListeningOptions {
   /** Whether there is something to say that was not said. */
   readonly look: () => Promise<boolean>;
   readonly onHeard: () => void;
+  readonly clock?: Clock;
 }
 
 export class Listening {
   readonly #options: ListeningOptions;
-  #timer: NodeJS.Timeout | undefined;
+  #cancel: Cancel | undefined;
 
   constructor(options: ListeningOptions) {
     this.#options = options;
@@ -30,22 +33,21 @@ export class Listening {
   }
 
   rest(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#cancel?.();
+    this.#cancel = undefined;
   }
 
   #wait(ms: number): void {
-    const timer = setTimeout(() => {
-      this.#options
-        .look()
+    const { clock = systemClock, look, onHeard } = this.#options;
+    const cancel = clock.after(ms, () => {
+      look()
         .catch(() => false) // a device that does not answer is the next pass's matter
         .then((heard) => {
-          if (this.#timer !== timer) return; // a pass came in between
-          if (heard) this.#options.onHeard();
+          if (this.#cancel !== cancel) return; // a pass came in between
+          if (heard) onHeard();
           else this.#wait(Math.min(ms * GROWTH, LONGEST_MS));
         });
-    }, ms);
-    timer.unref();
-    this.#timer = timer;
+    });
+    this.#cancel = cancel;
   }
 }

@@ -4,7 +4,6 @@
  * Source: Kilo's order of a reconcile; its rules for discovered endpoints.
  * @module
  */
-import type { NetlinkSocket } from '../linux/netlink.ts';
 import type { DeviceStatus } from '../noise/device-config.ts';
 import type { Address } from '../noise/ip.ts';
 import { keyText } from '../routing/key-text.ts';
@@ -16,13 +15,13 @@ import { AgentError, sentenceOf } from './agent-error.ts';
 import { annotationsOf, DISCOVERED_ENDPOINTS, formatDiscovered } from './annotations.ts';
 import type { Cluster, OwnNode } from './cluster.ts';
 import { type Fault, ofProblem } from './faults.ts';
-import type { DeviceProcess } from './host/device-process.ts';
 import type { HostProgrammer } from './host/host-programmer.ts';
-import { type HostLinks, hasAddress, readLinks } from './host/links.ts';
+import { type HostLinks, hasAddress } from './host/links.ts';
 import { type OwnAddresses, ownAddresses } from './host/own-addresses.ts';
 import type { HostNames } from './host-names.ts';
 import type { AgentOptions } from './options.ts';
 import { discoveredBy, type OwnEndpoint, ownEndpoint, ownInternalIP } from './own-node.ts';
+import type { MeshDevice } from './surroundings.ts';
 
 /** Where Kilo's pods hang; its addresses are not the node's. */
 const BRIDGE = 'kube-bridge';
@@ -34,9 +33,9 @@ export interface MeshPassContext {
   readonly options: AgentOptions;
   readonly cluster: Cluster;
   readonly names: HostNames;
-  readonly socket: NetlinkSocket;
-  readonly device: DeviceProcess;
-  readonly host: HostProgrammer;
+  readonly links: () => HostLinks;
+  readonly device: MeshDevice;
+  readonly host: Pick<HostProgrammer, 'apply'>;
   /** Base64. */
   readonly publicKey: string;
   /** What the hostname resolves to. */
@@ -69,7 +68,7 @@ export class MeshPass {
    * @throws AgentError, RoutingError when this node cannot take part; the host stays as it is.
    */
   async run(time: number, now: number): Promise<PassOutcome> {
-    const { options, cluster, socket, host } = this.#context;
+    const { options, cluster, host } = this.#context;
     const { hostname, granularity, subnet } = options;
     const own = cluster.own;
     if (own === undefined) {
@@ -79,10 +78,10 @@ export class MeshPass {
       );
     }
     const faults: Fault[] = [...cluster.faults];
-    const links = readLinks(socket);
+    const links = this.#context.links();
     const { status: device, started } = await this.#readDevice(links, faults);
     // A device that was started a moment ago has brought its link.
-    const present = started ? readLinks(socket) : links;
+    const present = started ? this.#context.links() : links;
     const addresses = ownAddresses(links, {
       ofHostname: await this.#context.ofHostname(),
       ignoredLinks: [options.interfaceName, BRIDGE, TUNNEL],

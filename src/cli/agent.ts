@@ -91,6 +91,7 @@ const runAgent = async (flags: AgentFlags): Promise<void> => {
   const { clusterAccess } = await import('../agent/kubernetes/kubeconfig.ts');
   const { Log: AgentLog } = await import('../agent/log.ts');
   const { Agent } = await import('../agent/agent.ts');
+  const { realSurroundings } = await import('../agent/surroundings.ts');
   const options = agentOptions(flags);
   const log = new AgentLog(options.logLevel, (line) => process.stdout.write(line));
   if (options.cniBinDir !== null) await installPlugin(options.cniBinDir, log);
@@ -103,5 +104,7 @@ const runAgent = async (flags: AgentFlags): Promise<void> => {
   const end = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => end.abort());
   process.stdout.on('error', () => {}); // nobody reads the log any more
-  await new Agent({ options, access, log, version: version(), environment: process.env }).run(end.signal);
+  const context = { options, log, version: version() };
+  const around = realSurroundings({ ...context, access, environment: process.env });
+  await new Agent(context, around).run(end.signal);
 };
