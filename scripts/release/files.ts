@@ -1,5 +1,5 @@
 /**
- * The files of a release beside the image: the CNI executable for each machine, the npm package, completions, the list of
+ * The files of a release beside the image: the program in one file and the CNI executable for each machine, the npm package, completions, the list of
  * what is inside, and checksums of all.
  * Source: CycloneDX by npm-sbom(1); sha256sum(1) for the form of SHA256SUMS.
  * @module
@@ -14,6 +14,7 @@ import { pack } from '../pack.ts';
 import { root } from '../tree.ts';
 import type { Architecture } from './architecture.ts';
 import { npmPackage } from './npm-package.ts';
+import { writeSingleFile } from './single-file.ts';
 
 /** The executable with its own Bun, or with that of another machine. */
 export const cniExecutable = async ({ node, bun }: Architecture, product: string): Promise<void> => {
@@ -33,8 +34,11 @@ const completion = (shell: string): string =>
   execFileSync(join(root, 'bin/kilowire'), ['completion', shell], { encoding: 'utf8' });
 
 export const writeFiles = async (folder: string, architectures: readonly Architecture[]): Promise<void> => {
-  for (const architecture of architectures)
-    await cniExecutable(architecture, join(folder, `kilowire-cni-linux-${architecture.node}`));
+  for (const architecture of architectures) {
+    const cni = join(folder, `kilowire-cni-linux-${architecture.node}`);
+    await cniExecutable(architecture, cni);
+    writeSingleFile(architecture, cni, join(folder, `kilowire-linux-${architecture.node}`));
+  }
   pack(folder);
   writeFileSync(join(folder, 'kilowire.cdx.json'), sbom());
   for (const shell of ['bash', 'zsh', 'fish'])

@@ -5,7 +5,7 @@
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { version } from '../../src/cli/version.ts';
-import { root } from '../tree.ts';
+import { copyApplication } from './application.ts';
 import { ARCHITECTURES, type Architecture } from './architecture.ts';
 import { unpackDebian } from './debian-files.ts';
 import { cniExecutable } from './files.ts';
@@ -24,28 +24,9 @@ const write = (path: string, text: string): void => {
   writeFileSync(path, text);
 };
 
-/** What dist/ needs of itself in a container: bundles and kernel, not the library. */
-const APPLICATION = [
-  'dist/kilowire.js',
-  'dist/kilowire-wg.js',
-  'dist/data-plane.js',
-  'dist/kernel.wasm',
-  'dist/chunks',
-  'bin',
-  'package.json',
-  'LICENSE',
-];
-
 const application = async (architecture: Architecture, into: string): Promise<void> => {
   const home = join(into, 'kilowire');
-  for (const path of APPLICATION) cpSync(join(root, path), join(home, path), { recursive: true });
-  for (const name of ['koffi', `@koromix/koffi-linux-${architecture.node}`]) {
-    const from = npmPackage(name);
-    // koffi carries its C sources along.
-    const keep = (path: string): boolean =>
-      !/\/(?:vendor|doc|musl_\w+|.*\.(?:cc|hh|cpp|hpp|c|h|S|asm|inc))$/.test(path.slice(from.length));
-    cpSync(from, join(home, 'node_modules', name), { recursive: true, filter: keep });
-  }
+  copyApplication(architecture, home);
   await cniExecutable(architecture, join(home, 'dist/kilowire-cni'));
 };
 
