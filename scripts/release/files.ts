@@ -1,15 +1,26 @@
 /**
- * The files of a release beside the image: the program in one file and the CNI executable for each machine, the npm package, completions, the list of
+ * The files of a release beside the image: the program in one file and the CNI executable for each machine, the npm package, completions, manual pages, the list of
  * what is inside, and checksums of all.
  * Source: CycloneDX by npm-sbom(1); sha256sum(1) for the form of SHA256SUMS.
  * @module
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, readdirSync, statSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { version } from '../../src/cli/version.ts';
 import { buildCni } from '../build-cni.ts';
+import { manPages } from '../man-pages.ts';
 import { pack } from '../pack.ts';
 import { root } from '../tree.ts';
 import type { Architecture } from './architecture.ts';
@@ -43,6 +54,20 @@ export const writeFiles = async (folder: string, architectures: readonly Archite
   writeFileSync(join(folder, 'kilowire.cdx.json'), sbom());
   for (const shell of ['bash', 'zsh', 'fish'])
     writeFileSync(join(folder, `kilowire.${shell}`), completion(shell));
+  writeManPages(join(folder, 'kilowire-man.tar.gz'));
+};
+
+/** An archive with a man1/ in it, for /usr/local/share/man. */
+const writeManPages = (file: string): void => {
+  const work = mkdtempSync(join(tmpdir(), 'kilowire-man-'));
+  try {
+    mkdirSync(join(work, 'man1'));
+    const today = new Date().toISOString().slice(0, 10);
+    for (const page of manPages(version(), today)) writeFileSync(join(work, 'man1', page.file), page.text);
+    execFileSync('tar', ['-C', work, '--sort=name', '--owner=0', '--group=0', '-czf', file, 'man1']);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
 };
 
 const SUMS = 'SHA256SUMS';
