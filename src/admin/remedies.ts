@@ -21,6 +21,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
     'Give one of the two another range: pod CIDRs are in spec.podCIDR of the Node, private addresses in its annotations.',
   'peer-ip-inside-mesh': 'Give the Peer an address outside of pods, nodes and the mesh.',
   'peer-ip-is-default-route': 'Nothing, if it shall only send; otherwise name the ranges behind the Peer.',
+  'ipv6-pods-unreached':
+    'Give the nodes of the location IPv6 addresses on the link of their private ones, or the agents --mesh-granularity=full.',
   'annotation-ignored': 'Correct or remove the annotation: kubectl annotate node NODE KEY-',
   'endpoint-unresolved':
     'Correct the name, or the resolver of the node; the last address that was known stays in use.',

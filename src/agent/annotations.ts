@@ -4,7 +4,16 @@
  * Source: Kilo's annotations (docs/annotations.md) and how its agent translates them.
  * @module
  */
-import { type Cidr, formatAddress, formatCidr, network, parseCidr } from '../noise/ip.ts';
+import {
+  type Address,
+  type Cidr,
+  formatAddress,
+  formatCidr,
+  isIpv6,
+  network,
+  parseAddress,
+  parseCidr,
+} from '../noise/ip.ts';
 import { isKey } from '../routing/key-text.ts';
 import { formatMeshEndpoint, type Granularity, type MeshEndpoint, type Node } from '../routing/node.ts';
 import { compareText } from '../routing/text-order.ts';
@@ -31,6 +40,8 @@ export const GRANULARITY = `${PREFIX}granularity`;
 export const CNI_COMPATIBILITY_IP = `${PREFIX}cni-compatibility-ip`;
 /** The endpoint this program found by itself: one that it may replace when the host's address changes. */
 export const DETECTED_ENDPOINT = 'kilowire.dev/detected-endpoint';
+/** Where neighbours hand the pods' IPv6, beside a private address of IPv4. */
+export const INTERNAL_IPV6 = 'kilowire.dev/internal-ipv6';
 
 export const DEFAULT_TOPOLOGY_LABEL = 'topology.kubernetes.io/region';
 
@@ -52,6 +63,7 @@ export const nodeRecord = (resource: NodeResource, topologyLabel = DEFAULT_TOPOL
   const forced = annotations[FORCE_INTERNAL_IP];
   const noInternalIP = forced !== undefined && NO_INTERNAL_IP.includes(forced);
   const internalIP = noInternalIP ? undefined : (reader.cidr(FORCE_INTERNAL_IP) ?? reader.cidr(INTERNAL_IP));
+  const internalIPv6 = internalIP?.address.length === 4 ? reader.ipv6(INTERNAL_IPV6) : undefined;
   const wireguardIP = reader.cidr(WIREGUARD_IP);
   const cniCompatibilityIP = reader.cidr(CNI_COMPATIBILITY_IP);
   const granularity = granularityOf(annotations[GRANULARITY]);
@@ -61,6 +73,7 @@ export const nodeRecord = (resource: NodeResource, topologyLabel = DEFAULT_TOPOL
     key: keyOf(annotations[KEY]),
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(internalIP === undefined ? {} : { internalIP }),
+    ...(internalIPv6 === undefined ? {} : { internalIPv6 }),
     podCIDRs: podCIDRsOf(resource),
     leader: annotations[LEADER] !== undefined,
     persistentKeepalive: reader.keepalive(PERSISTENT_KEEPALIVE),
@@ -94,6 +107,13 @@ class Reader {
     const text = this.#annotations[name] ?? '';
     if (text === '') return undefined;
     return parseCidr(text) ?? this.#fault(name, text, 'an address with its prefix length');
+  }
+
+  ipv6(name: string): Address | undefined {
+    const text = this.#annotations[name] ?? '';
+    if (text === '') return undefined;
+    const address = parseAddress(text);
+    return address !== null && isIpv6(address) ? address : this.#fault(name, text, 'an IPv6 address');
   }
 
   /** Spaces are not taken off: a range with one is none, as for every other agent. */
@@ -179,6 +199,7 @@ export interface OwnRecord {
   readonly endpoint: MeshEndpoint;
   readonly detectedEndpoint: MeshEndpoint | null;
   readonly internalIP: Cidr | null;
+  readonly internalIPv6: Address | null;
   readonly key: string;
   readonly lastSeen: number;
   readonly wireguardIP: Cidr | null;
@@ -199,6 +220,7 @@ export const annotationsOf = (record: OwnRecord): Readonly<Record<string, string
   ...(record.detectedEndpoint === null
     ? {}
     : { [DETECTED_ENDPOINT]: formatMeshEndpoint(record.detectedEndpoint) }),
+  ...(record.internalIPv6 === null ? {} : { [INTERNAL_IPV6]: formatAddress(record.internalIPv6) }),
 });
 
 /** Everything an agent wrote, for its clean-up. */
@@ -212,6 +234,7 @@ export const AGENT_ANNOTATIONS: readonly string[] = [
   GRANULARITY,
   CNI_COMPATIBILITY_IP,
   DETECTED_ENDPOINT,
+  INTERNAL_IPV6,
 ];
 
 const optional = (cidr: Cidr | null): string => (cidr === null ? '' : formatCidr(cidr));

@@ -16,7 +16,7 @@ import { annotationsOf, DISCOVERED_ENDPOINTS, formatDiscovered } from './annotat
 import type { Cluster, OwnNode } from './cluster.ts';
 import { type Fault, ofProblem } from './faults.ts';
 import type { HostProgrammer } from './host/host-programmer.ts';
-import { type HostLinks, hasAddress } from './host/links.ts';
+import { type HostLinks, hasAddress, ipv6Beside } from './host/links.ts';
 import { type OwnAddresses, ownAddresses } from './host/own-addresses.ts';
 import type { HostNames } from './host-names.ts';
 import type { AgentOptions } from './options.ts';
@@ -106,6 +106,7 @@ export class MeshPass {
       endpoint: self.endpoint,
       detectedEndpoint: told.detected,
       internalIP: self.internalIP ?? null,
+      internalIPv6: self.internalIPv6 ?? null,
       key: self.key,
       lastSeen: now,
       wireguardIP: topology.wireguardCIDR,
@@ -166,12 +167,19 @@ export class MeshPass {
     const overlay = links.addresses.find(
       ({ link, cidr }) => link === cilium?.index && cidr.address.length === 4,
     );
-    const { internalIP: _internal, cniCompatibilityIP: _overlay, ...rest } = own.record.node;
+    const internalIPv6 = internalIP === null ? null : ipv6Beside(links, internalIP.address);
+    const {
+      internalIP: _internal,
+      internalIPv6: _v6,
+      cniCompatibilityIP: _overlay,
+      ...rest
+    } = own.record.node;
     return {
       ...rest,
       key: publicKey,
       endpoint,
       ...(internalIP === null ? {} : { internalIP }),
+      ...(internalIPv6 === null || rest.podCIDRs.length < 2 ? {} : { internalIPv6 }),
       ...(overlay === undefined ? {} : { cniCompatibilityIP: overlay.cidr }),
     } satisfies Node;
   }

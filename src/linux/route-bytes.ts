@@ -21,6 +21,7 @@ const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
 const RTA_TABLE = 15;
+const RTA_VIA = 18;
 
 export interface RouteBytes {
   readonly family: Family;
@@ -80,6 +81,8 @@ const readRouteBytes = ({ payload }: Message): RouteBytes | undefined => {
     const type = view.getUint16(at + 2, LITTLE_ENDIAN);
     if (type === RTA_DST) address = payload.subarray(at + 4, end);
     else if (type === RTA_GATEWAY) gateway = payload.subarray(at + 4, end);
+    // struct rtvia: the family first
+    else if (type === RTA_VIA) gateway = payload.subarray(at + 6, end);
     else if (type === RTA_PREFSRC) source = payload.subarray(at + 4, end);
     else if (length >= 8) {
       if (type === RTA_OIF) link = view.getUint32(at + 4, LITTLE_ENDIAN);

@@ -3,7 +3,7 @@
  * @module
  */
 import { ENOENT } from './errno.ts';
-import { formatPrefix, parseIp, parsePrefix } from './ip-address.ts';
+import { formatIp, formatPrefix, parseIp, parsePrefix } from './ip-address.ts';
 import { isNetlinkError, type NetlinkSocket, type Request } from './netlink.ts';
 import {
   LITTLE_ENDIAN,
@@ -81,6 +81,7 @@ const RouteAttributes = {
   metrics: [8, nested(RouteMetrics)],
   cacheInfo: [12, bytes],
   table: [15, u32],
+  via: [18, bytes], // RTA_VIA, struct rtvia: a gateway of another family than the destination
   mark: [16, u32],
   preference: [20, u8], // RTA_PREF, RFC 4191
   expires: [23, u32],
@@ -139,6 +140,16 @@ const defaultScope = (route: NewRoute, type: RouteType): number => {
   return route.gateway === undefined ? SCOPE_LINK : SCOPE_UNIVERSE;
 };
 
+/** IPv4 goes by an IPv6 gateway since Linux 5.2. */
+const gatewayAttribute = (route: NewRoute): { gateway?: string | undefined; via?: Uint8Array } => {
+  const { gateway } = route;
+  if (gateway === undefined || familyOfIp(gateway) === familyOfRoute(route)) return { gateway };
+  const via = new Uint8Array(18);
+  new DataView(via.buffer).setUint16(0, familyNumber(6), LITTLE_ENDIAN);
+  via.set(parseIp(gateway), 2);
+  return { via };
+};
+
 const subjectOf = (route: NewRoute): string => {
   const via = route.gateway === undefined ? '' : ` via ${route.gateway}`;
   const table = route.table === undefined ? '' : ` in table ${route.table}`;
@@ -168,7 +179,7 @@ const routeRequest = (type: number, flags: number, route: NewRoute): Request => 
     writeAttributes(w, RouteAttributes, {
       destination: prefix?.address,
       link: route.link,
-      gateway: route.gateway,
+      ...gatewayAttribute(route),
       metric: route.metric,
       source: route.source,
       metrics: metrics ? { mtu: route.mtu, advmss: route.advmss } : undefined,
@@ -201,7 +212,8 @@ export const readRoute = (message: Message): Route | undefined => {
   return {
     family,
     destination: formatPrefix({ address, length: view.getUint8(1) }),
-    gateway: attributes.gateway,
+    gateway:
+      attributes.gateway ?? (attributes.via === undefined ? undefined : formatIp(attributes.via.subarray(2))),
     link: attributes.link,
     source: attributes.source,
     table: attributes.table ?? view.getUint8(4),

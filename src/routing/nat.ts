@@ -8,7 +8,7 @@
 import { type Cidr, formatCidr, hostCidr, isIpv6, network } from '../noise/ip.ts';
 import { networkKey } from './ip-prefix.ts';
 import type { Encapsulation, Encapsulator } from './links.ts';
-import { podCIDROf, privateAddressOf } from './node.ts';
+import { privateAddressOf } from './node.ts';
 import type { Topology } from './topology.ts';
 
 export type Family = 4 | 6;
@@ -73,8 +73,8 @@ export const desiredFilter = (topology: Topology, options: FilterOptions = {}): 
   append.push(...bothFamilies(masquerade));
 
   if (options.cni ?? true) {
-    const pods = network(podCIDROf(topology.self));
-    prepend.push(toNat({ source: pods }, 'Kilo: jump to KILO-NAT chain'));
+    for (const pods of topology.self.podCIDRs)
+      prepend.push(toNat({ source: pods }, 'Kilo: jump to KILO-NAT chain'));
     if (options.forwardRules === true) prepend.push(...forwardRules(topology));
   }
   for (const segment of topology.segments) {
@@ -128,14 +128,15 @@ const wrappedSources = (topology: Topology, options: FilterOptions): Cidr[] | nu
 /** A leader forwards for its whole location, anyone else for its own pods. */
 const forwardRules = (topology: Topology): FilterRule[] => {
   if (!topology.isLeader) {
-    const pods = network(podCIDROf(topology.self));
-    return forward(pods, (way) => `Kilo: forward packets ${way} the node's pod subnet`);
+    return topology.self.podCIDRs.flatMap((pods) =>
+      forward(network(pods), (way) => `Kilo: forward packets ${way} the node's pod subnet`),
+    );
   }
   const { members, allowedLocationIPs } = topology.segment;
   return [
-    ...members.flatMap((member) =>
-      forward(network(podCIDROf(member)), (way) => `Kilo: forward packets ${way} the pod subnet`),
-    ),
+    ...members
+      .flatMap(({ podCIDRs }) => podCIDRs)
+      .flatMap((pods) => forward(network(pods), (way) => `Kilo: forward packets ${way} the pod subnet`)),
     ...allowedLocationIPs.flatMap((cidr) =>
       forward(network(cidr), (way) => `Kilo: forward packets ${way} allowed location IPs`),
     ),

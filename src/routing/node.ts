@@ -26,6 +26,8 @@ export interface Node {
   readonly endpoint?: MeshEndpoint;
   /** Private address with the prefix length of its network; without one the node stands alone. */
   readonly internalIP?: Cidr;
+  /** Where neighbours find it in IPv6, when its private address is one of IPv4. */
+  readonly internalIPv6?: Address;
   /** `spec.podCIDRs`; Kilo reads the first only. */
   readonly podCIDRs: readonly Cidr[];
   /** Volunteers to lead its location. */

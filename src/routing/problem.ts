@@ -13,7 +13,8 @@ export type ProblemCode =
   | 'key-repeated'
   | 'network-claimed-twice'
   | 'peer-ip-inside-mesh'
-  | 'peer-ip-is-default-route';
+  | 'peer-ip-is-default-route'
+  | 'ipv6-pods-unreached';
 
 export interface Problem {
   readonly code: ProblemCode;

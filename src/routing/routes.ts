@@ -4,8 +4,18 @@
  * @module
  */
 
-import { type Address, type Cidr, contains, hostCidr, network, sameAddress, sameCidr } from '../noise/ip.ts';
+import {
+  type Address,
+  type Cidr,
+  contains,
+  hostCidr,
+  isIpv6,
+  network,
+  sameAddress,
+  sameCidr,
+} from '../noise/ip.ts';
 import { hasTunnel } from './claims.ts';
+import { neighbourGateway } from './dual-stack.ts';
 import { networkKey } from './ip-prefix.ts';
 import { type Encapsulation, type Encapsulator, gatewayOf, type Links } from './links.ts';
 import { podCIDROf, privateAddressOf } from './node.ts';
@@ -137,15 +147,17 @@ class RoutePlanner {
     const { segment: own, segments, peers } = this.#topology;
     const gateway = gatewayOf(own.leader, this.#encapsulator);
     if (gateway === null) return;
-    const byLeader = (claimant: Segment | MeshPeer, destination: Cidr): void =>
-      this.#addPrivate(claimant, destination, gateway);
+    const byLeader = (claimant: Segment | MeshPeer, destination: Cidr): void => {
+      const via = this.#isForeign(destination) ? neighbourGateway(own.leader, destination) : gateway;
+      if (via !== null) this.#addPrivate(claimant, destination, via);
+    };
     for (const segment of segments) {
       byLeader(segment, hostCidr(segment.wireguardIP));
       if (segment === own) {
         if (this.#local) this.#addMembers(segment);
         continue;
       }
-      for (const member of segment.members) byLeader(segment, podCIDROf(member));
+      for (const cidr of podCIDRsOf(segment)) byLeader(segment, cidr);
       for (const address of privateAddresses(segment)) byLeader(segment, hostCidr(address));
       for (const cidr of segment.allowedLocationIPs) byLeader(segment, cidr);
     }
@@ -153,8 +165,13 @@ class RoutePlanner {
   }
 
   #addTunnelled(segment: Segment): void {
+    const via = segment.wireguardIP;
     const add = (destination: Cidr): void =>
-      this.#add(segment, { ...this.#wireguard(destination), via: segment.wireguardIP });
+      this.#add(segment, {
+        ...this.#wireguard(destination),
+        // A gateway of the other family is none; the device finds the tunnel by itself.
+        ...(isOneFamily(destination.address, via) ? { via } : { onlink: false }),
+      });
     const endpoint = segment.endpointInForce.address;
     for (const member of segment.members) {
       add(podCIDROf(member));
@@ -162,6 +179,7 @@ class RoutePlanner {
       // A route to the endpoint itself would send the tunnel's own datagrams into the tunnel.
       if (address !== null && !(endpoint !== undefined && sameAddress(endpoint, address)))
         add(hostCidr(address));
+      for (const cidr of member.podCIDRs.slice(1)) add(cidr);
     }
     for (const cidr of segment.allowedLocationIPs) add(cidr);
   }
@@ -174,7 +192,10 @@ class RoutePlanner {
     for (const member of segment.members) {
       const address = privateAddressOf(member);
       if (member === self || address === null) continue;
-      this.#addPrivate(segment, podCIDROf(member), address);
+      for (const cidr of member.podCIDRs) {
+        const via = neighbourGateway(member, cidr);
+        if (via !== null) this.#addPrivate(segment, cidr, via);
+      }
       if (!this.#isWrapped(address)) continue;
       const destination = hostCidr(address);
       const device = this.#links.tunnel;
@@ -217,10 +238,18 @@ class RoutePlanner {
   #wireguard(destination: Cidr): Route {
     const source = privateAddressOf(this.#topology.self);
     const route = { destination, device: this.#links.wireguard, onlink: true, table: MAIN_TABLE };
-    return source === null ? route : { ...route, source };
+    return source === null || !isOneFamily(source, destination.address) ? route : { ...route, source };
   }
 
+  /** Of the other family than the private address: no overlay's gateway answers for it. */
+  #isForeign({ address }: Cidr): boolean {
+    const own = privateAddressOf(this.#topology.self);
+    return own !== null && !isOneFamily(own, address);
+  }
+
+  /** IPIP is IPv4 in IPv4. */
   #isWrapped(gateway: Address): boolean {
+    if (isIpv6(gateway)) return false;
     if (this.#encapsulation !== 'crosssubnet') return this.#encapsulation === 'always';
     const network = this.#topology.self.internalIP;
     return network !== undefined && !contains(network, gateway);
@@ -230,6 +259,10 @@ class RoutePlanner {
     this.wanted.push({ route, claimant });
   }
 }
+
+const isOneFamily = (a: Address, b: Address): boolean => a.length === b.length;
+
+const podCIDRsOf = ({ members }: Segment): Cidr[] => members.flatMap(({ podCIDRs }) => podCIDRs);
 
 const privateAddresses = (segment: Segment): Address[] =>
   segment.members.flatMap((member) => privateAddressOf(member) ?? []);

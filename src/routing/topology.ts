@@ -8,6 +8,7 @@
 import { type Address, type Cidr, formatCidr, hostCidr, network } from '../noise/ip.ts';
 import { type DraftSegment, filterAllowedLocationIPs } from './allowed-location-ips.ts';
 import { type Claims, claimNetworks } from './claims.ts';
+import { withoutIpv6Way } from './dual-stack.ts';
 import { nthAddress } from './ip-prefix.ts';
 import { electLeader } from './leader.ts';
 import {
@@ -16,7 +17,6 @@ import {
   isReadyNode,
   type MeshEndpoint,
   type Node,
-  podCIDROf,
   type ReadyNode,
   whyNotReady,
 } from './node.ts';
@@ -121,6 +121,7 @@ export const buildTopology = (view: ClusterView, options: TopologyOptions): Topo
   }
   const isLeader = segment.leader === self;
   const claims = claimNetworks(segments, meshPeers, problems);
+  problems.push(...withoutIpv6Way(neighbours(segments)));
   return {
     granularity: options.granularity,
     subnet: network(options.subnet),
@@ -141,6 +142,18 @@ export const buildTopology = (view: ClusterView, options: TopologyOptions): Topo
  */
 export const areCoLocated = (a: Segment, b: Segment): boolean =>
   a.nodeLocation === b.nodeLocation && a.leader.internalIP !== undefined && b.leader.internalIP !== undefined;
+
+/** Nodes that reach each other on a private network, together. */
+const neighbours = (segments: readonly Segment[]): ReadyNode[][] => {
+  const groups = new Map<string, ReadyNode[]>();
+  for (const { nodeLocation, leader, members } of segments) {
+    if (leader.internalIP === undefined) continue;
+    const group = groups.get(nodeLocation);
+    if (group === undefined) groups.set(nodeLocation, [...members]);
+    else group.push(...members);
+  }
+  return [...groups.values()];
+};
 
 /** The nodes that take part, by name, each name once. */
 const readyNodes = (view: ClusterView, problems: Problem[]): ReadyNode[] => {
@@ -201,11 +214,12 @@ const groupNodes = (nodes: readonly ReadyNode[], granularity: Granularity): Draf
       nodeLocation: granularity === 'cross' ? `location:${members[0].location}` : location,
       leader: electLeader(members),
       members,
-      allowedIPs: members.flatMap((node) =>
-        node.internalIP === undefined
-          ? [podCIDROf(node)]
-          : [podCIDROf(node), hostCidr(node.internalIP.address)],
-      ),
+      allowedIPs: members.flatMap(({ podCIDRs: [pods, ...further], internalIP }) => [
+        pods,
+        ...(internalIP === undefined ? [] : [hostCidr(internalIP.address)]),
+        // Kilo knows the first range only.
+        ...further,
+      ]),
       allowedLocationIPs: declaredLocationIPs(members),
     }));
 };

@@ -14,8 +14,8 @@ type Json = Readonly<Record<string, unknown>>;
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** The file's text with the range in place; null when it has it. */
-export const withPodCIDR = (text: string, podCIDR: Cidr): string | null => {
+/** The file's text with the node's ranges in place, one of each family; null when it has them. */
+export const withPodCIDRs = (text: string, podCIDRs: readonly Cidr[]): string | null => {
   let conflist: unknown;
   try {
     conflist = JSON.parse(text);
@@ -25,29 +25,37 @@ export const withPodCIDR = (text: string, podCIDR: Cidr): string | null => {
   const plugins = isObject(conflist) ? conflist.plugins : undefined;
   if (!isObject(conflist) || !Array.isArray(plugins))
     throw new AgentError('ERR_AGENT_CNI', 'it has no plugins');
-  const wanted = formatCidr(podCIDR);
+  const wanted = rangesOf(podCIDRs);
   const withIpam = plugins.filter(
     (plugin: unknown): plugin is Json => isObject(plugin) && isObject(plugin.ipam),
   );
   if (withIpam.length === 0) throw new AgentError('ERR_AGENT_CNI', 'none of its plugins has an "ipam"');
-  if (rangeOf(withIpam) === wanted) return null;
+  if (presentRanges(withIpam, wanted.length) === wanted.map(([{ subnet }]) => subnet).join()) return null;
   const changed = plugins.map((plugin: unknown) =>
     isObject(plugin) && isObject(plugin.ipam)
-      ? { ...plugin, ipam: { ...plugin.ipam, ranges: [[{ subnet: wanted }]] } }
+      ? { ...plugin, ipam: { ...plugin.ipam, ranges: wanted } }
       : plugin,
   );
   return JSON.stringify({ ...conflist, plugins: changed }, sortedKeys);
 };
 
-/** The first range of the first plugin whose ipam has a type. */
-const rangeOf = (plugins: readonly Json[]): string => {
+const rangesOf = (podCIDRs: readonly Cidr[]): [{ subnet: string }][] =>
+  podCIDRs.map((podCIDR) => [{ subnet: formatCidr(podCIDR) }]);
+
+/** The first range of each of so many families, of the first plugin whose ipam has a type. */
+const presentRanges = (plugins: readonly Json[], families: number): string => {
   const ipam = plugins
     .map((plugin) => plugin.ipam as Json)
     .find(({ type }) => typeof type === 'string' && type !== '');
   const ranges = ipam?.ranges;
-  const first: unknown = Array.isArray(ranges) ? ranges[0] : undefined;
-  const range: unknown = Array.isArray(first) ? first[0] : undefined;
-  return isObject(range) && typeof range.subnet === 'string' ? range.subnet : '';
+  if (!Array.isArray(ranges)) return '';
+  return ranges
+    .slice(0, families)
+    .map((family: unknown) => {
+      const range: unknown = Array.isArray(family) ? family[0] : undefined;
+      return isObject(range) && typeof range.subnet === 'string' ? range.subnet : '';
+    })
+    .join();
 };
 
 const sortedKeys = (_name: string, value: unknown): unknown =>
@@ -59,13 +67,13 @@ const sortedKeys = (_name: string, value: unknown): unknown =>
  * The file a fresh node gets: Kilo's network, name and bridge, served by our executable alone (host ports and bandwidth are
  * folded in). Masquerading is the agent's.
  */
-export const freshConflist = (podCIDR: Cidr, mtu: number): string => {
+export const freshConflist = (podCIDRs: readonly Cidr[], mtu: number): string => {
   const plugin = {
     bridge: 'kube-bridge',
     capabilities: { bandwidth: true, portMappings: true },
     forceAddress: true,
     hairpinMode: true,
-    ipam: { ranges: [[{ subnet: formatCidr(podCIDR) }]], type: 'host-local' },
+    ipam: { ranges: rangesOf(podCIDRs), type: 'host-local' },
     isDefaultGateway: true,
     mtu,
     type: 'kilowire',
@@ -87,10 +95,14 @@ const readIfThere = (path: string): string | null => {
  * Answers whether the file had to be written. It is replaced whole, so that no pod meets half of it.
  * @param freshMtu what pods get in a file of ours when there is none; null: a missing file is a fault
  */
-export const keepConflist = (path: string, podCIDR: Cidr, freshMtu: number | null = null): boolean => {
+export const keepConflist = (
+  path: string,
+  podCIDRs: readonly Cidr[],
+  freshMtu: number | null = null,
+): boolean => {
   try {
     const present = freshMtu === null ? readFileSync(path, 'utf8') : readIfThere(path);
-    const text = present === null ? freshConflist(podCIDR, freshMtu ?? 0) : withPodCIDR(present, podCIDR);
+    const text = present === null ? freshConflist(podCIDRs, freshMtu ?? 0) : withPodCIDRs(present, podCIDRs);
     if (text === null) return false;
     if (present === null) mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     // A name the runtime does not take for a configuration.

@@ -8,12 +8,20 @@ import { deleteAddress } from '../../linux/address.ts';
 import { changeLink, type Link } from '../../linux/link.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
 import type { DeviceStatus } from '../../noise/device-config.ts';
-import { type Cidr, formatAddress, formatCidr, hostCidr, sameAddress, sameCidr } from '../../noise/ip.ts';
+import {
+  type Cidr,
+  contains,
+  formatAddress,
+  formatCidr,
+  hostCidr,
+  sameAddress,
+  sameCidr,
+} from '../../noise/ip.ts';
 import { nthAddress } from '../../routing/ip-prefix.ts';
 import type { Links } from '../../routing/links.ts';
 import { desiredFilter } from '../../routing/nat.ts';
 import { podCIDROf, privateAddressOf } from '../../routing/node.ts';
-import { desiredRoutes, MAIN_TABLE, type Plan } from '../../routing/routes.ts';
+import { desiredRoutes, MAIN_TABLE, type Plan, type Route } from '../../routing/routes.ts';
 import type { Topology } from '../../routing/topology.ts';
 import { wireguardConfig } from '../../routing/wireguard-config.ts';
 import { sentenceOf } from '../agent-error.ts';
@@ -99,14 +107,18 @@ export class HostProgrammer {
     await step('routes', () =>
       this.#routes(topology, moved ? readLinks(this.#context.socket) : host, links, plan),
     );
-    await step('cni', () => this.#conflist(podCIDROf(topology.self), host));
+    await step('cni', () => this.#conflist(topology.self.podCIDRs, host));
     return faults;
   }
 
   /** Routes whose source address the host does not have would be refused, all of them: they go without. */
   #planFor(topology: Topology, host: HostLinks, links: Links, faults: Fault[]): Plan {
     const { encapsulation, encapsulator, local, routeInternalIPs } = this.#context.options;
-    const whole = desiredRoutes(topology, { links, encapsulation, encapsulator, local });
+    const asked = desiredRoutes(topology, { links, encapsulation, encapsulator, local });
+    const whole = {
+      ...asked,
+      routes: asked.routes.map((route) => fromOwnPods(route, topology, host, links)),
+    };
     const plan = routeInternalIPs ? whole : withoutPrivate(whole, topology, links);
     const own = privateAddressOf(topology.self);
     if (own === null || hasAddress(host, own)) return plan;
@@ -202,10 +214,10 @@ export class HostProgrammer {
     return [...faults, ...refused];
   }
 
-  #conflist(podCIDR: Cidr, host: HostLinks): readonly string[] {
+  #conflist(podCIDRs: readonly Cidr[], host: HostLinks): readonly string[] {
     const { cniPath, cniBinDir, mtu } = this.#context.options;
     const freshMtu = cniBinDir === null ? null : (mtu ?? automaticMtu(host));
-    if (cniPath !== null && keepConflist(cniPath, podCIDR, freshMtu)) this.#context.onChange('cni', 1);
+    if (cniPath !== null && keepConflist(cniPath, podCIDRs, freshMtu)) this.#context.onChange('cni', 1);
     return [];
   }
 
@@ -246,6 +258,18 @@ export class HostProgrammer {
     return faults;
   }
 }
+
+/**
+ * Of the family of which this node has no private address it has one among its pods: what it says itself must come from
+ * there, since nobody takes anything else out of the tunnel.
+ */
+const fromOwnPods = (route: Route, { self }: Topology, host: HostLinks, links: Links): Route => {
+  const { length } = route.destination.address;
+  if (route.device !== links.wireguard || route.source !== undefined || length === 4) return route;
+  const pods = self.podCIDRs.find(({ address }) => address.length === length);
+  const own = pods && host.addresses.find(({ cidr }) => contains(pods, cidr.address));
+  return own === undefined ? route : { ...route, source: own.cidr.address };
+};
 
 /** --route-internal-ip=false: private addresses of other nodes are not reached through the mesh. */
 const withoutPrivate = (plan: Plan, topology: Topology, links: Links): Plan => {

@@ -8,7 +8,7 @@ import { type Link, listLinks } from '../../linux/link.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
 import { TABLE_MAIN } from '../../linux/route.ts';
 import { listRouteBytes, type RouteBytes } from '../../linux/route-bytes.ts';
-import { type Address, type Cidr, parseCidr, sameAddress } from '../../noise/ip.ts';
+import { type Address, type Cidr, isIpv6, parseCidr, sameAddress } from '../../noise/ip.ts';
 
 /** A tunnel's own headers: IPv6, UDP, WireGuard. */
 const OVERHEAD = 80;
@@ -53,6 +53,14 @@ export const hasAddress = ({ addresses }: HostLinks, wanted: Address): boolean =
 export const linkOfAddress = ({ addresses, byIndex }: HostLinks, wanted: Address): Link | null => {
   const found = addresses.find(({ cidr }) => sameAddress(cidr.address, wanted));
   return (found === undefined ? undefined : byIndex.get(found.link)) ?? null;
+};
+
+/** The first IPv6 address of the link that carries an IPv4 one; none with link-local scope. */
+export const ipv6Beside = ({ addresses }: HostLinks, own: Address): Address | null => {
+  const { link } = addresses.find(({ cidr }) => sameAddress(cidr.address, own)) ?? {};
+  if (own.length !== 4 || link === undefined) return null;
+  const beside = addresses.filter((each) => each.link === link && each.isGlobal && isIpv6(each.cidr.address));
+  return beside.map(({ cidr }) => cidr.address).toSorted(Buffer.compare)[0] ?? null;
 };
 
 /** What fits into a tunnel over the default route. */

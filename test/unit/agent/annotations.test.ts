@@ -250,6 +250,7 @@ describe("an agent's own annotations", () => {
     endpoint: { address: parseAddress('10.1.0.1') ?? new Uint8Array(), port: 51820 },
     detectedEndpoint: null,
     internalIP: cidr('10.1.0.1/24'),
+    internalIPv6: null,
     key: KEY,
     lastSeen: 1795233627,
     wireguardIP: cidr('10.4.0.1/16'),

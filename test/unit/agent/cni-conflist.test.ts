@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { keepConflist, withPodCIDR } from '../../../src/agent/host/cni-conflist.ts';
+import { keepConflist, withPodCIDRs } from '../../../src/agent/host/cni-conflist.ts';
 import { cidr } from '../../../src/noise/ip.ts';
 
 /** Kilo's default, from its ConfigMap. */
@@ -23,17 +23,27 @@ const WRITTEN =
 
 describe('the conflist', () => {
   it('gets the range as Kilo writes it, byte for byte', () =>
-    expect(withPodCIDR(DEFAULT, cidr('10.42.0.0/24'))).toBe(WRITTEN));
-  it('that has it is left alone', () => expect(withPodCIDR(WRITTEN, cidr('10.42.0.0/24'))).toBeNull());
+    expect(withPodCIDRs(DEFAULT, [cidr('10.42.0.0/24')])).toBe(WRITTEN));
+  it('that has it is left alone', () => expect(withPodCIDRs(WRITTEN, [cidr('10.42.0.0/24')])).toBeNull());
   it('with another range is given the right one', () => {
-    expect(withPodCIDR(WRITTEN, cidr('10.42.7.0/24'))).toBe(WRITTEN.replace('10.42.0.0', '10.42.7.0'));
+    expect(withPodCIDRs(WRITTEN, [cidr('10.42.7.0/24')])).toBe(WRITTEN.replace('10.42.0.0', '10.42.7.0'));
+  });
+  it('of a node with pods of both families gets a range of each, and is left alone from then on', () => {
+    const ranges = [cidr('10.42.0.0/24'), cidr('fd42:0:0:1::/64')];
+    const both = WRITTEN.replace('}]]', '}],[{"subnet":"fd42:0:0:1::/64"}]]');
+    expect(withPodCIDRs(WRITTEN, ranges)).toBe(both);
+    expect(withPodCIDRs(both, ranges)).toBeNull();
+  });
+  it('with further ranges is left alone where the node has one, as by Kilo', () => {
+    const both = WRITTEN.replace('}]]', '}],[{"subnet":"fd42:0:0:1::/64"}]]');
+    expect(withPodCIDRs(both, [cidr('10.42.0.0/24')])).toBeNull();
   });
   it.each([
     ['{', 'it is not JSON'],
     ['{"type":"bridge"}', 'it has no plugins'],
     ['{"plugins":[{"type":"portmap"}]}', 'none of its plugins has an "ipam"'],
   ])('%s is told and left', (text, why) =>
-    expect(() => withPodCIDR(text, cidr('10.42.0.0/24'))).toThrow(why),
+    expect(() => withPodCIDRs(text, [cidr('10.42.0.0/24')])).toThrow(why),
   );
 });
 
@@ -43,10 +53,10 @@ describe('a node without a conflist', () => {
   const path = join(folder, 'net.d', '10-kilo.conflist');
 
   it('is at fault when the file is somebody else’s care', () =>
-    expect(() => keepConflist(path, cidr('10.42.3.0/24'))).toThrow('ENOENT'));
+    expect(() => keepConflist(path, [cidr('10.42.3.0/24')])).toThrow('ENOENT'));
 
   it("gets one of ours, with Kilo's network, bridge and file name, and it is left alone from then on", () => {
-    expect(keepConflist(path, cidr('10.42.3.0/24'), 1420)).toBe(true);
+    expect(keepConflist(path, [cidr('10.42.3.0/24')], 1420)).toBe(true);
     expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({
       cniVersion: '1.0.0',
       cniVersions: ['0.4.0', '1.0.0', '1.1.0'],
@@ -64,8 +74,8 @@ describe('a node without a conflist', () => {
         },
       ],
     });
-    expect(keepConflist(path, cidr('10.42.3.0/24'), 1420)).toBe(false);
-    expect(keepConflist(path, cidr('10.42.4.0/24'), 1420)).toBe(true);
+    expect(keepConflist(path, [cidr('10.42.3.0/24')], 1420)).toBe(false);
+    expect(keepConflist(path, [cidr('10.42.4.0/24')], 1420)).toBe(true);
     expect(readFileSync(path, 'utf8')).toContain('10.42.4.0/24');
   });
 });

@@ -3,7 +3,7 @@
  * @module
  */
 import { describe, expect, it } from 'vitest';
-import { withPodCIDR } from '../../../src/agent/host/cni-conflist.ts';
+import { withPodCIDRs } from '../../../src/agent/host/cni-conflist.ts';
 import { laptopObject, nodeObject } from '../../../src/lab/cluster-api.ts';
 import { topologyOf, viewCluster } from '../../../src/lab/cluster-view.ts';
 import { generateKeyPair } from '../../../src/lab/keys.ts';
@@ -102,7 +102,7 @@ describe('pods', () => {
     const [first, second] = nodesOf(planLab({ nodesPerCloud: 2, granularity: 'full' }));
     if (first === undefined || second === undefined) throw new Error('the plan has nodes');
     const [config, other] = [first, second].map((node) =>
-      networkConfig(withPodCIDR(JSON.stringify(conflist(node, '/run/x')), cidr(node.podCIDR)) ?? ''),
+      networkConfig(withPodCIDRs(JSON.stringify(conflist(node, '/run/x')), [cidr(node.podCIDR)]) ?? ''),
     );
     expect(config).toMatchObject({
       name: 'kubernetes',
