@@ -14,6 +14,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   'peer-invalid':
     'Correct the Peer (kubectl edit peer NAME); the webhook (kilowire webhook) refuses such ones.',
   'subnet-exhausted': 'Give every agent a larger --subnet, at the same time: it must be equal on all nodes.',
+  'addresses-not-kept':
+    'Give its agent --stable-addresses too, or wait until it has gone; every change of addresses breaks connections bound to them.',
   'allowed-location-ip-dropped': `Take the range from the annotation ${KILO}allowed-location-ips of one of the two that offer it.`,
   'key-repeated':
     'Two members share a private key, as after cloning a disk: delete /var/lib/kilo/key on one of them and restart its agent.',

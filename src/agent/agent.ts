@@ -21,6 +21,7 @@ import type { Log } from './log.ts';
 import { MeshPass, type PassOutcome } from './mesh-pass.ts';
 import { AgentMetrics } from './metrics.ts';
 import type { AgentOptions } from './options.ts';
+import { ABILITIES, abilitiesFor, abilitiesText, STABLE_ADDRESS } from './own-annotations.ts';
 import { changedAnnotations } from './own-node.ts';
 import { statusOf } from './status.ts';
 import type { Surroundings, SurroundingsHooks } from './surroundings.ts';
@@ -245,7 +246,12 @@ export class Agent {
 
   async #say(signal: AbortSignal): Promise<void> {
     if (this.#outcome === null) return;
-    const want = { ...this.#outcome.annotations, [LAST_SEEN]: String(this.#now()) };
+    const now = this.#now();
+    const want = {
+      ...this.#outcome.annotations,
+      [LAST_SEEN]: String(now),
+      [ABILITIES]: abilitiesText(now, abilitiesFor(this.#options)),
+    };
     const annotations = changedAnnotations(this.#cluster.own?.annotations ?? {}, want);
     const patch = { metadata: { annotations } };
     this.#cluster.answered(
@@ -278,7 +284,10 @@ export class Agent {
       this.#metrics.error({ event: 'cleanUp' });
       this.#log.error(fault);
     }
-    const annotations = Object.fromEntries(AGENT_ANNOTATIONS.map((name) => [name, null]));
+    // A node that comes back shall find its address.
+    const left = this.#options.stableAddresses ? [STABLE_ADDRESS] : [];
+    const ours = AGENT_ANNOTATIONS.filter((name) => !left.includes(name));
+    const annotations = Object.fromEntries(ours.map((name) => [name, null]));
     try {
       const patience = AbortSignal.timeout(CLEAN_UP_PATIENCE_MS);
       const patch = { metadata: { annotations } };

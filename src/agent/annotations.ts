@@ -19,6 +19,7 @@ import { formatMeshEndpoint, type Granularity, type MeshEndpoint, type Node } fr
 import { compareText } from '../routing/text-order.ts';
 import { parseIp, parseMeshEndpoint } from './endpoint-text.ts';
 import type { NodeResource } from './kubernetes/resources.ts';
+import { ABILITIES, ownPart, STABLE_ADDRESS } from './own-annotations.ts';
 
 const PREFIX = 'kilo.squat.ai/';
 
@@ -83,6 +84,7 @@ export const nodeRecord = (resource: NodeResource, topologyLabel = DEFAULT_TOPOL
     lastSeen: secondsOf(annotations[LAST_SEEN]),
     ...(granularity === undefined ? {} : { granularity }),
     ...(cniCompatibilityIP === undefined ? {} : { cniCompatibilityIP }),
+    ...ownPart(annotations, annotations[LAST_SEEN] ?? ''),
   };
   return { node, noInternalIP, faults: reader.faults };
 };
@@ -234,6 +236,8 @@ export const AGENT_ANNOTATIONS: readonly string[] = [
   GRANULARITY,
   CNI_COMPATIBILITY_IP,
   DETECTED_ENDPOINT,
+  ABILITIES,
+  STABLE_ADDRESS,
   INTERNAL_IPV6,
 ];
 

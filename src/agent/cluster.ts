@@ -11,6 +11,7 @@ import type { Fault } from './faults.ts';
 import type { KubernetesClient } from './kubernetes/client.ts';
 import { Mirror } from './kubernetes/mirror.ts';
 import { NODES, type NodeResource, PEERS, type PeerResource } from './kubernetes/resources.ts';
+import { ownFingerprint } from './own-annotations.ts';
 import { peerOf, whyPeerInvalid } from './peer-resource.ts';
 
 /** The node this agent runs on, as the API has it. */
@@ -151,7 +152,7 @@ export class Cluster {
       .filter(([key]) => key.startsWith('kilo.squat.ai/') && !IMMATERIAL.includes(key))
       .toSorted(([a], [b]) => (a < b ? -1 : 1));
     const spec = [resource.spec?.podCIDR, resource.spec?.podCIDRs, labels[topologyLabel]];
-    const fingerprint = JSON.stringify([material, spec]);
+    const fingerprint = JSON.stringify([material, spec, ownFingerprint(annotations, record.node)]);
     const mine = Object.fromEntries(
       Object.entries(annotations).filter(([key]) => /^(?:kilo\.squat\.ai|kilowire\.dev)\//.test(key)),
     );

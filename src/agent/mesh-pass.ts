@@ -20,6 +20,7 @@ import { type HostLinks, hasAddress, ipv6Beside } from './host/links.ts';
 import { type OwnAddresses, ownAddresses } from './host/own-addresses.ts';
 import type { HostNames } from './host-names.ts';
 import type { AgentOptions } from './options.ts';
+import { abilitiesFor, STABLE_ADDRESS, stableAddressText } from './own-annotations.ts';
 import { discoveredBy, type OwnEndpoint, ownEndpoint, ownInternalIP } from './own-node.ts';
 import type { MeshDevice } from './surroundings.ts';
 
@@ -114,12 +115,18 @@ export class MeshPass {
       granularity,
       cniCompatibilityIP: self.cniCompatibilityIP ?? null,
     });
+    const { location, wireguardIP } = topology.segment;
     return {
       topology,
       device,
       faults: [...faults, ...failures],
       failed: failures.length > 0,
-      annotations,
+      annotations: {
+        ...annotations,
+        ...(options.stableAddresses
+          ? { [STABLE_ADDRESS]: stableAddressText({ segment: location, address: wireguardIP }) }
+          : {}),
+      },
       awaits: topology.isLeader && roamersOf(topology).some((key) => !discovered.has(key)),
     };
   }
@@ -177,6 +184,7 @@ export class MeshPass {
     return {
       ...rest,
       key: publicKey,
+      abilities: abilitiesFor(options),
       endpoint,
       ...(internalIP === null ? {} : { internalIP }),
       ...(internalIPv6 === null || rest.podCIDRs.length < 2 ? {} : { internalIPv6 }),

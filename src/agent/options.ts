@@ -43,6 +43,7 @@ export interface AgentFlags {
   readonly resyncPeriod: string;
   readonly routeInternalIp: boolean;
   readonly serviceCidr: readonly string[];
+  readonly stableAddresses: boolean;
   readonly stateDirectory: string;
   readonly subnet: string;
   readonly topologyLabel: string;
@@ -78,6 +79,7 @@ export const DEFAULT_FLAGS: AgentFlags = {
   resyncPeriod: '30s',
   routeInternalIp: true,
   serviceCidr: [],
+  stableAddresses: false,
   stateDirectory: '/var/lib/kilo',
   subnet: '10.4.0.0/16',
   topologyLabel: DEFAULT_TOPOLOGY_LABEL,
@@ -120,6 +122,8 @@ export interface AgentOptions {
   readonly prioritisePrivateAddresses: boolean;
   readonly resyncMs: number;
   readonly serviceCIDRs: readonly Cidr[];
+  /** Segments keep their mesh addresses, where all agents do so. */
+  readonly stableAddresses: boolean;
   readonly stateDirectory: string;
   readonly topologyLabel: string;
 }
@@ -165,6 +169,7 @@ export const agentOptions = (flags: AgentFlags): AgentOptions => {
     prioritisePrivateAddresses: flags.prioritisePrivateAddresses,
     resyncMs: durationMs('resync-period', flags.resyncPeriod),
     serviceCIDRs: flags.serviceCidr.map((text) => cidrOf('service-cidr', text)),
+    stableAddresses: flags.stableAddresses,
     stateDirectory: flags.stateDirectory,
     topologyLabel: flags.topologyLabel,
   };

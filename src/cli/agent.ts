@@ -56,6 +56,12 @@ export const agentCommand = (): Command =>
     .option('--resync-period <duration>', 'look at everything again this often', '30s')
     .option('--route-internal-ip [bool]', 'route to private addresses of other locations', truth, true)
     .option('--service-cidr <ranges>', 'destinations that are not masqueraded', words, [])
+    .option(
+      '--stable-addresses [bool]',
+      'keep mesh addresses when segments come and go (once all agents do)',
+      truth,
+      false,
+    )
     .option('--state-directory <directory>', "where the node's key is", '/var/lib/kilo')
     .option('--subnet <range>', 'pool of mesh addresses, the same on every node', '10.4.0.0/16')
     .option('--topology-label <label>', 'Node label that is the location', 'topology.kubernetes.io/region')

@@ -7,8 +7,12 @@
 import { type Address, type Cidr, formatAddress } from '../noise/ip.ts';
 import { isUnspecified } from './ip-prefix.ts';
 import { isKey } from './key-text.ts';
+import type { AddressClaim } from './stable-addresses.ts';
 
 export type Granularity = 'location' | 'full' | 'cross';
+
+/** What an agent of this program can do, and says; `kilowire`: it is one. */
+export type Ability = 'kilowire' | 'stable-addresses';
 
 /** Where datagrams go: a name, an address, or a name with the address it resolved to. */
 export interface MeshEndpoint {
@@ -43,6 +47,10 @@ export interface Node {
   /** Unix seconds of the last heart-beat. */
   readonly lastSeen: number;
   readonly granularity?: Granularity;
+  /** Absent where another program is the agent. */
+  readonly abilities?: ReadonlySet<Ability>;
+  /** The segment it last was in, and that segment's address. */
+  readonly stableAddress?: AddressClaim;
   /** The address of `cilium_host`, where cilium carries the pods. */
   readonly cniCompatibilityIP?: Cidr;
 }

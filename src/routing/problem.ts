@@ -9,6 +9,7 @@ export type ProblemCode =
   | 'node-repeated'
   | 'peer-not-ready'
   | 'subnet-exhausted'
+  | 'addresses-not-kept'
   | 'allowed-location-ip-dropped'
   | 'key-repeated'
   | 'network-claimed-twice'

@@ -9,7 +9,6 @@ import { type Address, type Cidr, formatCidr, hostCidr, network } from '../noise
 import { type DraftSegment, filterAllowedLocationIPs } from './allowed-location-ips.ts';
 import { type Claims, claimNetworks } from './claims.ts';
 import { withoutIpv6Way } from './dual-stack.ts';
-import { nthAddress } from './ip-prefix.ts';
 import { electLeader } from './leader.ts';
 import {
   type Granularity,
@@ -23,6 +22,7 @@ import {
 import { type Peer, sortPeers, whyPeerNotReady, withoutRepeatedIPs } from './peer.ts';
 import type { Problem } from './problem.ts';
 import { RoutingError } from './routing-error.ts';
+import { segmentAddresses } from './stable-addresses.ts';
 import { byName, compareText } from './text-order.ts';
 
 /** What is known of the cluster at one moment. */
@@ -93,7 +93,8 @@ export const buildTopology = (view: ClusterView, options: TopologyOptions): Topo
   const peers = withoutRepeatedIPs(sortPeers(ready));
 
   const drafts = groupNodes(nodes, options.granularity);
-  const placed = allocateAddresses(drafts, options.subnet, peers, problems);
+  const addresses = segmentAddresses(drafts, view.nodes, options.subnet, problems);
+  const placed = allocateAddresses(drafts, addresses, options.subnet, peers, problems);
   const discovered = discoveredEndpoints(self, placed);
   const segments = placed.map(
     (draft): Segment => ({
@@ -231,17 +232,17 @@ const declaredLocationIPs = (members: readonly ReadyNode[]): Cidr[] => {
   return [...byText].toSorted(([a], [b]) => compareText(a, b)).map(([, cidr]) => cidr);
 };
 
-/** Segment k of the sorted list, counted from 1, has the pool's base plus k, as on every other node. */
 const allocateAddresses = (
   drafts: readonly DraftSegment[],
+  addresses: readonly (Address | null)[],
   subnet: Cidr,
   peers: readonly Peer[],
   problems: Problem[],
 ): (DraftSegment & { readonly wireguardIP: Address })[] => {
   const placed: (DraftSegment & { readonly wireguardIP: Address })[] = [];
   for (const [index, draft] of drafts.entries()) {
-    const wireguardIP = nthAddress(subnet, index + 1);
-    if (wireguardIP === null) {
+    const wireguardIP = addresses[index];
+    if (wireguardIP == null) {
       const message = `Segment "${draft.location}" is left out: ${formatCidr(subnet)} has no address for it.`;
       problems.push({
         code: 'subnet-exhausted',

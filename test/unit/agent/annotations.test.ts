@@ -277,3 +277,27 @@ describe("an agent's own annotations", () => {
     expect(formatDiscovered(found)).toBe(`{"${KEY}":{"IP":"1.2.3.4","Port":51820,"Zone":""}}`);
   });
 });
+
+describe('what this program says beyond Kilo', () => {
+  const own = (annotations: Record<string, string>) =>
+    nodeRecord({ metadata: { name: 'n', annotations } }).node;
+
+  it('counts while it wrote the last heart-beat', () => {
+    const said = {
+      'kilo.squat.ai/last-seen': '1795233627',
+      'kilowire.dev/abilities': '1795233627 kilowire stable-addresses',
+    };
+    expect([...(own(said).abilities ?? [])]).toEqual(['kilowire', 'stable-addresses']);
+    expect(own({ ...said, 'kilo.squat.ai/last-seen': '1795233657' }).abilities).toBeUndefined();
+    expect(own({ 'kilowire.dev/abilities': ' kilowire' }).abilities).toBeUndefined();
+  });
+
+  it('has the address of the segment, whatever its name', () => {
+    const claim = (text: string) => own({ 'kilowire.dev/stable-address': text }).stableAddress;
+    expect(claim('10.4.0.5 location:a b')).toEqual({
+      address: parseAddress('10.4.0.5'),
+      segment: 'location:a b',
+    });
+    for (const text of ['', '10.4.0.5', '10.4.0 node:a', 'node:a 10.4.0.5']) expect(claim(text)).toBeUndefined();
+  });
+});
