@@ -8,6 +8,7 @@
 import { isReadyNode } from '../routing/node.ts';
 import { sentenceOf } from './agent-error.ts';
 import { AGENT_ANNOTATIONS, LAST_SEEN } from './annotations.ts';
+import { ApiLog } from './api-log.ts';
 import { type Clock, unixSeconds } from './clock.ts';
 import { Cluster } from './cluster.ts';
 import { FaultEvents } from './fault-events.ts';
@@ -45,6 +46,7 @@ export class Agent {
   readonly #metrics = new AgentMetrics();
   readonly #faults: FaultBook;
   readonly #events: FaultEvents;
+  readonly #apiLog: ApiLog;
   readonly #cluster: Cluster;
   readonly #viewClock = new ViewClock();
   readonly #around: Surroundings;
@@ -78,9 +80,10 @@ export class Agent {
     this.#clock = clock;
     if (!key.found)
       log.warn('no private key was found; a new one has been made', { directory: options.stateDirectory });
+    this.#apiLog = new ApiLog(log, clock.monotonic);
     const apiError = (event: string) => (error: unknown) => {
       this.#metrics.error({ event });
-      log.warn(sentenceOf(error), { component: 'k8s backend' });
+      this.#apiLog.failed(event, error);
     };
     this.#events = new FaultEvents({
       client,
@@ -116,7 +119,10 @@ export class Agent {
       clock,
     });
     this.#heartBeat = new HeartBeat({
-      say: (signal) => this.#say(signal),
+      say: async (signal) => {
+        await this.#say(signal);
+        this.#apiLog.worked('checkin');
+      },
       onError: apiError('checkin'),
       regularly: options.checkIn,
       clock,
@@ -124,8 +130,11 @@ export class Agent {
     });
   }
 
-  /** Runs until the signal; resolves when everything has been put down. */
-  async run(signal: AbortSignal): Promise<void> {
+  /**
+   * Runs until the signal; resolves when everything has been put down. A node that was deleted from the cluster is left
+   * clean whatever the flags say; true: it was.
+   */
+  async run(signal: AbortSignal): Promise<boolean> {
     this.#log.info(`Starting Kilo network mesh '${this.#version}'.`);
     const { interfaceName, resyncMs, cleanUp } = this.#options;
     const state = {
@@ -153,9 +162,13 @@ export class Agent {
     this.#listening.rest();
     watch.close();
     this.#log.info('caught interrupt; gracefully cleaning up; see you next time!');
-    if (cleanUp) await this.#cleanUp();
+    const { departed } = this.#cluster;
+    if (departed)
+      this.#log.info('this node has been deleted from the cluster; nothing of the mesh stays here');
+    if (cleanUp || departed) await this.#cleanUp(departed);
     this.#around.close();
     await endServing();
+    return departed;
   }
 
   /** Unix seconds. */
@@ -173,6 +186,7 @@ export class Agent {
     const now = this.#now();
     const silence = this.#viewClock.silence(now);
     this.#viewClock.contact(now);
+    this.#apiLog.worked('run');
     if (Number.isFinite(silence) && silence > HEARTBEAT_MS / 1000 + 5) this.#heartBeat.now();
   }
 
@@ -279,11 +293,12 @@ export class Agent {
     return this.#metrics.toString();
   }
 
-  async #cleanUp(): Promise<void> {
-    for (const fault of await this.#around.host.remove(this.#outcome?.topology ?? null)) {
+  async #cleanUp(departed: boolean): Promise<void> {
+    for (const fault of await this.#around.host.remove(this.#outcome?.topology ?? null, departed)) {
       this.#metrics.error({ event: 'cleanUp' });
       this.#log.error(fault);
     }
+    if (departed) return;
     // A node that comes back shall find its address.
     const left = this.#options.stableAddresses ? [STABLE_ADDRESS] : [];
     const ours = AGENT_ANNOTATIONS.filter((name) => !left.includes(name));

@@ -58,6 +58,7 @@ export class Cluster {
   /** Nodes that took part in the last topology; null before there was one. */
   #ready: ReadonlySet<string> | null = null;
   #answered: NodeResource | undefined;
+  #wasThere = false;
 
   constructor(options: ClusterOptions) {
     this.#options = options;
@@ -98,6 +99,12 @@ export class Cluster {
   get own(): OwnNode | undefined {
     if (this.#answered !== undefined) return this.#keep(this.#answered).own;
     return this.#nodes.items.get(this.#options.hostname)?.own;
+  }
+
+  /** The own Node was there and has been deleted: the API said so, it is not merely silent. */
+  get departed(): boolean {
+    const isThere = this.#nodes.items.has(this.#options.hostname);
+    return this.#wasThere && this.#nodes.synced && !isThere;
   }
 
   get others(): readonly Node[] {
@@ -167,6 +174,7 @@ export class Cluster {
 
   #nodesChanged(names: ReadonlySet<string> | null): void {
     const { items } = this.#nodes;
+    this.#wasThere ||= items.has(this.#options.hostname);
     let matters = names === null;
     if (names === null) this.#answered = undefined;
     for (const name of names ?? items.keys()) {

@@ -15,6 +15,7 @@ import { AgentError, sentenceOf } from './agent-error.ts';
 import { annotationsOf, DISCOVERED_ENDPOINTS, formatDiscovered } from './annotations.ts';
 import type { Cluster, OwnNode } from './cluster.ts';
 import { type Fault, ofProblem } from './faults.ts';
+import { BRIDGE } from './host/cni-conflist.ts';
 import type { HostProgrammer } from './host/host-programmer.ts';
 import { type HostLinks, hasAddress, ipv6Beside } from './host/links.ts';
 import { type OwnAddresses, ownAddresses } from './host/own-addresses.ts';
@@ -24,8 +25,6 @@ import { abilitiesFor, STABLE_ADDRESS, stableAddressText } from './own-annotatio
 import { discoveredBy, type OwnEndpoint, ownEndpoint, ownInternalIP } from './own-node.ts';
 import type { MeshDevice } from './surroundings.ts';
 
-/** Where Kilo's pods hang; its addresses are not the node's. */
-const BRIDGE = 'kube-bridge';
 const TUNNEL = 'tunl0';
 /** Whoever was heard of this lately has tunnels with others. */
 const KNOWN_SECONDS = 180;

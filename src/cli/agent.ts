@@ -2,6 +2,8 @@
  * `kilowire agent`: the node agent, with the flags of `kg`.
  * @module
  */
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Log } from '../agent/log.ts';
 import type { AgentFlags } from '../agent/options.ts';
@@ -92,6 +94,20 @@ const installPlugin = async (binDir: string, log: Log): Promise<void> => {
   }
 };
 
+/** The runtime would go on with a configuration nobody cares for. Somebody else's files stay. */
+const removePlugin = async (binDir: string, confDir: string, log: Log): Promise<void> => {
+  try {
+    const { removeExecutables } = await import('./cni-verbs.ts');
+    const { BRIDGE } = await import('../agent/host/cni-conflist.ts');
+    const ports = `/sys/class/net/${BRIDGE}/brif`;
+    const attached = existsSync(ports) ? readdirSync(ports).length : 0;
+    for (const { action, path, why } of removeExecutables(binDir, confDir, attached))
+      log.info('CNI files', { action, path, why });
+  } catch (error) {
+    log.error(error instanceof Error ? error.message : String(error), { component: 'cni' });
+  }
+};
+
 const runAgent = async (flags: AgentFlags): Promise<void> => {
   const { agentOptions } = await import('../agent/options.ts');
   const { clusterAccess } = await import('../agent/kubernetes/kubeconfig.ts');
@@ -112,5 +128,7 @@ const runAgent = async (flags: AgentFlags): Promise<void> => {
   process.stdout.on('error', () => {}); // nobody reads the log any more
   const context = { options, log, version: version() };
   const around = realSurroundings({ ...context, access, environment: process.env });
-  await new Agent(context, around).run(end.signal);
+  const departed = await new Agent(context, around).run(end.signal);
+  if (departed && options.cniBinDir !== null && options.cniPath !== null)
+    await removePlugin(options.cniBinDir, dirname(options.cniPath), log);
 };

@@ -83,6 +83,13 @@ export function installExecutables(binDir: string): readonly Step[] {
   return steps;
 }
 
+/** @throws AdminError while containers are attached: without the executable the runtime cannot take that back. */
+export function removeExecutables(binDir: string, confDir: string, attached: number): readonly Step[] {
+  const steps = planRemoval({ binDir, confDir, attached, force: false });
+  for (const step of steps) step.run();
+  return steps;
+}
+
 export function uninstall(options: StandingOptions & { dryRun?: boolean; force?: boolean }): Outcome {
   const places = placesOf(options);
   const attached = networksOf(options)

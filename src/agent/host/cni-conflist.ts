@@ -9,6 +9,9 @@ import { dirname } from 'node:path';
 import { type Cidr, formatCidr } from '../../noise/ip.ts';
 import { AgentError } from '../agent-error.ts';
 
+/** Where pods hang, in Kilo's configuration and in ours; its addresses are not the node's. */
+export const BRIDGE = 'kube-bridge';
+
 type Json = Readonly<Record<string, unknown>>;
 
 const isObject = (value: unknown): value is Json =>
@@ -69,7 +72,7 @@ const sortedKeys = (_name: string, value: unknown): unknown =>
  */
 export const freshConflist = (podCIDRs: readonly Cidr[], mtu: number): string => {
   const plugin = {
-    bridge: 'kube-bridge',
+    bridge: BRIDGE,
     capabilities: { bandwidth: true, portMappings: true },
     forceAddress: true,
     hairpinMode: true,

@@ -28,7 +28,7 @@ import { sentenceOf } from '../agent-error.ts';
 import type { Fault } from '../faults.ts';
 import type { AgentOptions } from '../options.ts';
 import { closedChanges, closedNetworks } from './closed-routes.ts';
-import { keepConflist } from './cni-conflist.ts';
+import { BRIDGE, keepConflist } from './cni-conflist.ts';
 import type { DeviceControl } from './device-control.ts';
 import { applyPlan } from './kernel-routes.ts';
 import { automaticMtu, type HostLinks, hasAddress, linkOfAddress, readLinks } from './links.ts';
@@ -221,8 +221,11 @@ export class HostProgrammer {
     return [];
   }
 
-  /** Takes everything of ours away, and nothing else. */
-  async remove(topology: Topology | null): Promise<readonly string[]> {
+  /**
+   * Takes everything of ours away, and nothing else. When the node has `departed` from the cluster the interface and the
+   * pods' bridge go too; a bridge that still has pods stays, for the runtime to take them off it.
+   */
+  async remove(topology: Topology | null, departed = false): Promise<readonly string[]> {
     const { options, socket, filter, device } = this.#context;
     const faults: string[] = [];
     const attempt = async (work: () => unknown): Promise<void> => {
@@ -240,7 +243,7 @@ export class HostProgrammer {
     await attempt(async () => faults.push(...(await filter.remove()).faults));
     await attempt(() => faults.push(...applyPlan(socket, host, links, EMPTY).faults));
     await attempt(() => socket.batch(closedChanges(host.routes, [])));
-    if (options.cleanUpInterface) {
+    if (options.cleanUpInterface || departed) {
       await attempt(() => removeLink(socket, options.interfaceName));
     } else if (host.byName.has(options.interfaceName)) {
       await attempt(() =>
@@ -255,6 +258,9 @@ export class HostProgrammer {
     }
     const tunnel = links.tunnel === 'tunl0' ? host.byName.get('tunl0') : undefined;
     if (tunnel !== undefined) await attempt(() => removeTunnel(socket, tunnel));
+    const bridge = departed ? host.byName.get(BRIDGE) : undefined;
+    const hasPorts = [...host.byIndex.values()].some(({ master }) => master === bridge?.index);
+    if (bridge !== undefined && !hasPorts) await attempt(() => removeLink(socket, BRIDGE));
     return faults;
   }
 }
