@@ -32,30 +32,44 @@ export function nonceOf(ctrLo: number, ctrHi: number): Uint8Array {
 export function createForeignCipher(memory: WebAssembly.Memory): ForeignCipher {
   // The memory may grow, and a view made before that is too short; wasm addresses come in as signed numbers.
   const slice = (at: number, len: number) => new Uint8Array(memory.buffer, at >>> 0, len >>> 0);
+  // Copies, because the memory is shared and noble may read its input twice.
+  const copy = (at: number, len: number) => slice(at, len).slice();
+  // Of a key there is one, in a buffer that the garbage collector does not move, and it is wiped when it has served.
+  const keyCopy = new Uint8Array(new ArrayBuffer(KEY_BYTES));
+  const withKey = <T>(at: number, len: number, use: (key: Uint8Array) => T): T => {
+    keyCopy.set(slice(at, len));
+    try {
+      return use(keyCopy.subarray(0, len));
+    } finally {
+      keyCopy.fill(0);
+    }
+  };
   return {
     foreignSeal(key, ctrLo, ctrHi, src, dst, len) {
-      // Copies, because the memory is shared and noble may read its input twice.
-      const cipher = chacha20poly1305(slice(key, KEY_BYTES).slice(), nonceOf(ctrLo, ctrHi));
-      slice(dst, len + TAG_BYTES).set(cipher.encrypt(slice(src, len).slice()));
+      const nonce = nonceOf(ctrLo, ctrHi);
+      const sealed = withKey(key, KEY_BYTES, (k) => chacha20poly1305(k, nonce).encrypt(copy(src, len)));
+      slice(dst, len + TAG_BYTES).set(sealed);
     },
     foreignOpen(key, ctrLo, ctrHi, src, dst, len) {
-      const cipher = chacha20poly1305(slice(key, KEY_BYTES).slice(), nonceOf(ctrLo, ctrHi));
+      const nonce = nonceOf(ctrLo, ctrHi);
       try {
-        slice(dst, len).set(cipher.decrypt(slice(src, len + TAG_BYTES).slice()));
+        const sealed = copy(src, len + TAG_BYTES);
+        slice(dst, len).set(withKey(key, KEY_BYTES, (k) => chacha20poly1305(k, nonce).decrypt(sealed)));
         return 0;
       } catch {
         return -1;
       }
     },
     foreignMac(key, keyLen, src, len, out) {
-      const options = { key: slice(key, keyLen).slice(), dkLen: MAC_BYTES };
-      slice(out, MAC_BYTES).set(blake2s(slice(src, len).slice(), options));
+      const mac = withKey(key, keyLen, (k) => blake2s(copy(src, len), { key: k, dkLen: MAC_BYTES }));
+      slice(out, MAC_BYTES).set(mac);
     },
     foreignSealCookie(key, nonce, cookie, mac1, out) {
-      const copy = (at: number, len: number) => slice(at, len).slice();
       const aad = copy(mac1, MAC_BYTES);
-      const cipher = xchacha20poly1305(copy(key, KEY_BYTES), copy(nonce, COOKIE_NONCE_BYTES), aad);
-      slice(out, MAC_BYTES + TAG_BYTES).set(cipher.encrypt(copy(cookie, MAC_BYTES)));
+      const sealed = withKey(key, KEY_BYTES, (k) =>
+        xchacha20poly1305(k, copy(nonce, COOKIE_NONCE_BYTES), aad).encrypt(copy(cookie, MAC_BYTES)),
+      );
+      slice(out, MAC_BYTES + TAG_BYTES).set(sealed);
     },
   };
 }

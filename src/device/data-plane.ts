@@ -4,7 +4,8 @@
  * @module
  */
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { type Kernel, loadKernel } from '../aead/kernel.ts';
+import { scrubHeap } from '../aead/heap-scrub.ts';
+import type { Kernel } from '../aead/kernel.ts';
 import { BootClock } from '../linux/clock.ts';
 import * as libc from '../linux/libc.ts';
 import {
@@ -16,26 +17,20 @@ import {
   KEYPAIR_GONE,
   ROAMED,
 } from '../noise/action-queue.ts';
-import { MAX_PEERS } from '../noise/constants.ts';
 import { INITIATION_SIZE, RESPONSE_SIZE } from '../noise/messages.ts';
-import { layOut, Transport } from '../noise/transport.ts';
+import type { Transport } from '../noise/transport.ts';
 import { renewSessions } from '../noise/transport-state.ts';
 import { ENDPOINT_LENGTH, ENDPOINT_SIZE } from '../tun/endpoint.ts';
-import { Mailbox } from '../tun/mailbox.ts';
-import { Slab } from '../tun/slab.ts';
-import { dropNames } from './drops.ts';
-import { Egress, TUN_GONE } from './egress.ts';
+import type { Slab } from '../tun/slab.ts';
+import { type Egress, TUN_GONE } from './egress.ts';
 import { clearFilter } from './flood-filter.ts';
-import { HandshakeGate } from './handshake-gate.ts';
-import { Ingress } from './ingress.ts';
+import type { HandshakeGate } from './handshake-gate.ts';
+import type { Ingress } from './ingress.ts';
+import { PacketPath } from './packet-path.ts';
 import type { PlaneBoot, PlaneCommand, PlaneEvent } from './plane-protocol.ts';
 import { type PlaneParts, readPlane, takeSnapshot, writePlane } from './plane-state.ts';
 import { PollSet } from './poll-set.ts';
 
-/** Staged packets of all peers together, in bytes. */
-const STAGED_SIZE = 4 << 20;
-/** Kernel, buffers and items; keypairs and endpoints come on top. Untouched pages cost nothing. */
-const BUFFERS_SIZE = 4 << 20;
 const POLL_FDS = 5;
 const FAULT = libc.POLLERR | libc.POLLHUP | libc.POLLNVAL;
 const LONGEST_SLEEP = 0x7fff_ffff;
@@ -56,15 +51,13 @@ class DataPlane {
   readonly #boot: PlaneBoot;
   readonly #port: MessagePort;
   readonly #clock = new BootClock();
+  readonly #path: PacketPath;
   readonly #slab: Slab;
   readonly #kernel: Kernel;
   readonly #transport: Transport;
   readonly #egress: Egress;
   readonly #gate: HandshakeGate;
   readonly #ingress: Ingress;
-  readonly #drops = new Float64Array(dropNames.length);
-  /** Where the packet buffers begin. */
-  readonly #buffers: number;
   readonly #poll: PollSet;
   readonly #scratch: number;
   #running = true;
@@ -76,33 +69,13 @@ class DataPlane {
     this.#boot = boot;
     this.#port = port;
     this.#frozen = boot.frozen;
-    const layout = layOut(MAX_PEERS, STAGED_SIZE);
-    this.#slab = new Slab(BUFFERS_SIZE + layout.size);
-    this.#kernel = loadKernel(this.#slab.memory, { crypto: boot.crypto, simd: boot.simd });
-    this.#slab.reserveKernel(this.#kernel.heapBase());
-    const base = this.#slab.take(layout.size);
-    this.#buffers = base + layout.size;
-    this.#transport = new Transport({
-      ...layout,
-      memory: this.#slab.bytes,
-      endpoints: base + layout.endpoints,
-      keypairs: base + layout.keypairs,
-      staged: base + layout.staged,
-      random: Math.random,
-    });
-    this.#egress = new Egress(this.#slab, this.#kernel, this.#transport, this.#drops, boot.tunFd, MAX_PEERS);
-    this.#gate = new HandshakeGate(this.#slab, this.#kernel, this.#drops, new Mailbox(boot.mailbox), () =>
-      this.#post({ kind: 'mail' }),
-    );
-    this.#ingress = new Ingress(
-      this.#slab,
-      this.#kernel,
-      this.#transport,
-      this.#drops,
-      this.#gate,
-      boot.tunFd,
-      boot.udpOffload,
-    );
+    this.#path = new PacketPath(boot, () => this.#post({ kind: 'mail' }));
+    this.#slab = this.#path.slab;
+    this.#kernel = this.#path.kernel;
+    this.#transport = this.#path.transport;
+    this.#egress = this.#path.egress;
+    this.#gate = this.#path.gate;
+    this.#ingress = this.#path.ingress;
     this.#poll = new PollSet(this.#slab, POLL_FDS);
     this.#scratch = this.#slab.take(8192);
     this.#poll.watch(EVENT, boot.eventFd);
@@ -141,9 +114,7 @@ class DataPlane {
       if (this.#tellRunning) this.#post({ kind: 'running' });
       this.#tellRunning = false;
     }
-    // The keys went with the peers' sessions; what is left of packets and of the cipher's scratch goes here.
-    this.#slab.bytes.fill(0, 0, this.#kernel.heapBase());
-    this.#slab.bytes.fill(0, this.#buffers, this.#slab.used);
+    this.#path.wipe();
   }
 
   /** Milliseconds until a timer is due, rounded up so that it is due then; -1: sleep until something happens. */
@@ -171,6 +142,7 @@ class DataPlane {
 
   #act(now: number): void {
     const { actions } = this.#transport;
+    let isKeyGone = false;
     while (actions.next()) {
       const { kind, value } = actions;
       switch (kind) {
@@ -189,8 +161,7 @@ class DataPlane {
           break;
         case KEYPAIR_GONE:
           this.#post({ kind: 'index-free', index: value });
-          // What the cipher's scratch holds of the old key goes with it.
-          this.#kernel.wipe();
+          isKeyGone = true;
           break;
         case HANDSHAKE_STALE:
           this.#post({ kind: 'handshake-stale', peer: value });
@@ -201,6 +172,8 @@ class DataPlane {
           break;
       }
     }
+    // What the cipher's scratch holds of old keys goes with them.
+    if (isKeyGone) this.#kernel.wipe();
   }
 
   /** What was asked of others before `frozen` is theirs to answer, or to hand on. */
@@ -318,6 +291,9 @@ class DataPlane {
           snapshot: takeSnapshot(this.#parts, this.#slab.used),
         });
         break;
+      case 'scrub':
+        scrubHeap();
+        break;
       case 'freeze':
         this.#freeze(now);
         break;
@@ -337,7 +313,7 @@ class DataPlane {
   }
 
   get #parts(): PlaneParts {
-    return { transport: this.#transport, memory: this.#slab.bytes, drops: this.#drops };
+    return { transport: this.#transport, memory: this.#slab.bytes, drops: this.#path.drops };
   }
 }
 

@@ -3,11 +3,10 @@
  * data plane's (data-plane.ts), to which everything decided here is sent as a command.
  * @module
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { scrubHeap } from '../aead/heap-scrub.ts';
 import { BootClock } from '../linux/clock.ts';
 import { MAX_PEERS } from '../noise/constants.ts';
 import type { DeviceStatus } from '../noise/device-config.ts';
-import type { ConsumeOutcome, DropReason } from '../noise/handshake-outcome.ts';
 import { Handshaker } from '../noise/handshaker.ts';
 import { forgetHandshakes } from '../noise/handshaker-state.ts';
 import { noblePrimitives } from '../noise/noble.ts';
@@ -17,19 +16,20 @@ import { StateError, type StateWriter } from '../noise/state-bytes.ts';
 import type { SetSink } from '../noise/uapi-parser.ts';
 import type { TunDevice } from '../tun/tun-device.ts';
 import { DeviceConfiguration } from './device-configuration.ts';
-import { type DeviceEvent, type HandshakeEvent, HandshakeJournal } from './device-event.ts';
+import type { DeviceEvent } from './device-event.ts';
 import { DeviceLink } from './device-link.ts';
 import { DeviceSockets } from './device-sockets.ts';
-import { type DeviceParts, type Mail, readDevice, writeDevice } from './device-state.ts';
+import { type DeviceParts, readDevice, writeDevice } from './device-state.ts';
 import { dropCounts, peerStatus } from './device-status.ts';
-import { type Log, peerName } from './log.ts';
+import { HandshakeDesk } from './handshake-desk.ts';
+import type { Log } from './log.ts';
 import { nativePrimitives, secureRandomBytes } from './native-primitives.ts';
 import { PeerBook } from './peer-book.ts';
 import { MAILBOX_SLOTS, PlaneClient } from './plane-client.ts';
 import { endpointOf, type PlaneCommand, type PlaneEvent } from './plane-protocol.ts';
 
-/** Handshake messages answered before the event loop gets its turn. */
-const MAIL_PER_TURN = 32;
+/** Under noble: so long after a key went, ms, its copies go too; those of others that go meanwhile with them. */
+const SCRUB_DELAY = 1000;
 
 export interface DeviceOptions {
   readonly tun: TunDevice;
@@ -61,29 +61,25 @@ export class Device {
   readonly #clock = new BootClock();
   readonly #link: DeviceLink;
   readonly #sockets: DeviceSockets;
-  readonly #handshakeDrops = new Map<DropReason, number>();
-  readonly #journal = new HandshakeJournal();
+  readonly #desk: HandshakeDesk;
   readonly #primitives: Primitives;
-  #frozen: boolean;
-  /** While frozen: peers that want an initiation, and handshake messages nobody has read. */
-  readonly #owed: number[] = [];
-  readonly #kept: Mail[] = [];
-  #answering = false;
+  #scrub: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: DeviceOptions) {
     this.#options = options;
     const primitives = options.crypto === 'noble' ? noblePrimitives(secureRandomBytes) : nativePrimitives();
     this.#primitives = primitives;
-    this.#frozen = options.frozen === true;
+    const frozen = options.frozen === true;
     this.#indices = new RandomIndices(primitives.randomBytes);
-    this.handshaker = new Handshaker(primitives, this.#indices, (keys) =>
-      this.plane.send({ kind: 'identity', keys }),
-    );
+    this.handshaker = new Handshaker(primitives, this.#indices, (keys) => {
+      this.plane.send({ kind: 'identity', keys });
+      this.#scrubSoon();
+    });
     const { fd: tunFd, udpOffload } = options.tun;
     const tellRoaming = options.onEvent !== undefined;
     this.plane = new PlaneClient(
-      { tunFd, udpOffload, crypto: options.crypto, simd: options.simd, tellRoaming, frozen: this.#frozen },
+      { tunFd, udpOffload, crypto: options.crypto, simd: options.simd, tellRoaming, frozen },
       (event) => this.#onEvent(event),
       (error) => options.onGone(error),
     );
@@ -92,7 +88,11 @@ export class Device {
     this.#sockets = new DeviceSockets(log, tell);
     const { book, handshaker } = this;
     this.#link = new DeviceLink({ tun, sockets: this.#sockets, book, handshaker, log, tell });
-    if (!this.#frozen) this.#link.follow();
+    const { plane } = this;
+    const clock = this.#clock;
+    const { onEvent } = options;
+    this.#desk = new HandshakeDesk({ handshaker, book, plane, clock, log, standsStill: frozen, onEvent });
+    if (!frozen) this.#link.follow();
   }
 
   get log(): Log {
@@ -132,17 +132,17 @@ export class Device {
 
   /** Stands still until `thaw`: all there is, for the process that takes over, and the UDP sockets. See takeover.ts. */
   async freeze(): Promise<FrozenDevice> {
-    this.#frozen = true;
+    this.#desk.pause();
     this.#link.pause();
     const frozen = this.plane.answer('frozen');
     this.plane.send({ kind: 'freeze' });
     const { state } = await frozen;
-    const { mailbox } = this.plane;
-    for (let mail = mailbox.take(); mail !== undefined; mail = mailbox.take()) this.#kept.push(mail);
+    this.#desk.keepMail();
+    const { owed, kept: mail } = this.#desk;
     const { port, mark, descriptors } = this.#sockets;
     const { isUp, linkIsUp, mtu } = this.#link;
     const sockets = descriptors ?? { fd4: -1, fd6: -1, segmentation: false };
-    const facts = { port, mark, ...sockets, isUp, linkIsUp, mtu, owed: this.#owed, mail: this.#kept };
+    const facts = { port, mark, ...sockets, isUp, linkIsUp, mtu, owed, mail };
     return { state: writeDevice(this.#parts, facts, state), sockets };
   }
 
@@ -152,8 +152,8 @@ export class Device {
       this.plane.send({ kind: 'add-peer', peer: id });
       this.plane.send({ kind: 'allow', peer: id, prefixes });
     });
-    this.#kept.push(...facts.mail);
-    this.#owed.push(...facts.owed);
+    this.#desk.kept.push(...facts.mail);
+    this.#desk.owed.push(...facts.owed);
     const { port, segmentation, isUp, linkIsUp, mtu } = facts;
     this.#sockets.port = port;
     this.#sockets.mark = facts.mark;
@@ -174,9 +174,7 @@ export class Device {
     if (renew) forgetHandshakes(this.handshaker, Date.now());
     const running = this.plane.answer('running');
     this.plane.send({ kind: 'thaw', renew });
-    this.#frozen = false;
-    for (const id of this.#owed.splice(0)) this.#initiate(id);
-    void this.#answerMail();
+    this.#desk.resume();
     this.#link.follow();
     await running;
   }
@@ -188,8 +186,8 @@ export class Device {
 
   get #parts(): DeviceParts {
     const { book, handshaker } = this;
-    const [indices, primitives, journal] = [this.#indices, this.#primitives, this.#journal];
-    return { book, handshaker, indices, primitives, journal, drops: this.#handshakeDrops };
+    const { journal, drops } = this.#desk;
+    return { book, handshaker, indices: this.#indices, primitives: this.#primitives, journal, drops };
   }
 
   /* ---- The data plane ---- */
@@ -200,14 +198,13 @@ export class Device {
         this.log.verbose(`Data plane ready: ${event.backend}`);
         for (const reason of event.refused) this.log.error(`Not used: ${reason}`);
         // From now on the first message wakes us.
-        void this.#answerMail();
+        void this.#desk.answerMail();
         break;
       case 'mail':
-        void this.#answerMail();
+        void this.#desk.answerMail();
         break;
       case 'initiate':
-        if (this.#frozen) this.#owed.push(event.peer);
-        else this.#initiate(event.peer);
+        this.#desk.initiate(event.peer);
         break;
       case 'roamed':
         this.#tellRoamed(event.peer, event.record);
@@ -217,6 +214,7 @@ export class Device {
         break;
       case 'index-free':
         this.#indices.release(event.index);
+        this.#scrubSoon();
         break;
       case 'link-changed':
         this.#link.changed();
@@ -233,64 +231,6 @@ export class Device {
     }
   }
 
-  #initiate(id: number): void {
-    const outcome = this.handshaker.initiate(id, this.#clock.now(), Date.now());
-    if (outcome.kind !== 'initiation') return;
-    this.plane.send({ kind: 'initiation', peer: id, message: outcome.message });
-    const peer = this.book.byId(id);
-    if (peer === undefined) return;
-    this.#journal.initiated(peer, this.#clock.now());
-    this.log.verbose(`${peerName(peer.publicKey)} - Sending handshake initiation`);
-  }
-
-  /** Answers what is in the mailbox, some at a time, so that the control socket stays alive in a flood. */
-  async #answerMail(): Promise<void> {
-    if (this.#answering) return;
-    this.#answering = true;
-    for (let answered = 1; ; answered += 1) {
-      const mail = this.#frozen ? undefined : (this.#kept.shift() ?? this.plane.mailbox.take());
-      if (mail === undefined || this.#closed) break;
-      this.#carryOut(this.handshaker.consumeChecked(mail.message, this.#clock.now()), mail.endpoint);
-      if (answered % MAIL_PER_TURN === 0) await nextTurn();
-    }
-    this.#answering = false;
-  }
-
-  #carryOut(outcome: ConsumeOutcome, source: Uint8Array): void {
-    switch (outcome.kind) {
-      case 'drop':
-        this.#handshakeDrops.set(outcome.reason, (this.#handshakeDrops.get(outcome.reason) ?? 0) + 1);
-        break;
-      case 'response': {
-        const { session, message } = outcome;
-        this.plane.send({ kind: 'response', session, message, source });
-        this.#logHandshake(outcome.peer, 'Received handshake initiation');
-        this.#tellAgreed(outcome.peer, 'responder');
-        break;
-      }
-      case 'established':
-        this.plane.send({ kind: 'established', session: outcome.session, source });
-        this.#logHandshake(outcome.peer, 'Received handshake response');
-        this.#tellAgreed(outcome.peer, 'initiator');
-        break;
-      case 'cookie-stored':
-        this.#logHandshake(outcome.peer, 'Received cookie reply');
-        break;
-    }
-  }
-
-  #logHandshake(id: number, text: string): void {
-    const peer = this.book.byId(id);
-    if (peer !== undefined) this.log.verbose(`${peerName(peer.publicKey)} - ${text}`);
-  }
-
-  #tellAgreed(id: number, role: HandshakeEvent['role']): void {
-    const peer = this.book.byId(id);
-    if (peer === undefined) return;
-    const event = this.#journal.agreed(peer, role, this.#clock.now());
-    this.#options.onEvent?.(event);
-  }
-
   #tellRoamed(id: number, record: Uint8Array): void {
     const peer = this.book.byId(id);
     const endpoint = endpointOf(record, 0);
@@ -298,12 +238,23 @@ export class Device {
     this.#options.onEvent?.({ kind: 'roam', publicKey: Uint8Array.from(peer.publicKey), endpoint });
   }
 
+  /** A key is gone, and @noble has left copies of it on the heaps of both threads. */
+  #scrubSoon(): void {
+    if (this.#options.crypto !== 'noble' || this.#scrub !== undefined || this.#closed) return;
+    this.#scrub = setTimeout(() => {
+      this.#scrub = undefined;
+      this.plane.send({ kind: 'scrub' });
+      scrubHeap();
+    }, SCRUB_DELAY);
+    this.#scrub.unref();
+  }
+
   /* ---- Reading back ---- */
 
   /** Everything `get` tells. The keys in it are not copies. */
   async status(): Promise<DeviceStatus> {
     const { book, handshaker } = this;
-    const peers = peerStatus({ book, handshaker, journal: this.#journal }, await this.plane.snapshot());
+    const peers = peerStatus({ book, handshaker, journal: this.#desk.journal }, await this.plane.snapshot());
     const { privateKey } = this.handshaker;
     return {
       ...(privateKey === null ? {} : { privateKey }),
@@ -315,7 +266,7 @@ export class Device {
 
   /** How many packets and handshake messages were dropped, by reason: docs/drops.md. */
   async drops(): Promise<Record<string, number>> {
-    return dropCounts((await this.plane.snapshot()).drops, this.#handshakeDrops);
+    return dropCounts((await this.plane.snapshot()).drops, this.#desk.drops);
   }
 
   /** Counters and levels that `get` has no lines for, by the name they have on the control socket. */
@@ -338,6 +289,8 @@ export class Device {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#scrub);
+    this.#desk.close();
     this.#link.pause();
     await this.plane.stop();
     for (const peer of [...this.book.all()]) this.handshaker.removePeer(peer.id);

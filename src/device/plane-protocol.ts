@@ -58,6 +58,8 @@ export type PlaneCommand =
   | { readonly kind: 'established'; readonly session: SessionKeys; readonly source: Uint8Array }
   /** The private key has changed: what handshake messages are checked with; undefined: there is none. */
   | { readonly kind: 'identity'; readonly keys: MacKeys | undefined }
+  /** Under noble: keys are gone, and their copies on the heap shall go too (aead/heap-scrub.ts). */
+  | { readonly kind: 'scrub' }
   | { readonly kind: 'snapshot'; readonly id: number }
   /** Finish what is under way, read nothing more, and give away all there is: takeover.ts. */
   | { readonly kind: 'freeze' }
