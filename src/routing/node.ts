@@ -7,12 +7,13 @@
 import { type Address, type Cidr, formatAddress } from '../noise/ip.ts';
 import { isUnspecified } from './ip-prefix.ts';
 import { isKey } from './key-text.ts';
+import type { LeaderClaim } from './leader.ts';
 import type { AddressClaim } from './stable-addresses.ts';
 
 export type Granularity = 'location' | 'full' | 'cross';
 
 /** What an agent of this program can do, and says; `kilowire`: it is one. */
-export type Ability = 'kilowire' | 'stable-addresses';
+export type Ability = 'kilowire' | 'leader-failover' | 'stable-addresses';
 
 /** Where datagrams go: a name, an address, or a name with the address it resolved to. */
 export interface MeshEndpoint {
@@ -51,6 +52,10 @@ export interface Node {
   readonly abilities?: ReadonlySet<Ability>;
   /** The segment it last was in, and that segment's address. */
   readonly stableAddress?: AddressClaim;
+  /** By what it leads, or has led. */
+  readonly leaderClaim?: LeaderClaim;
+  /** Leaders of other segments that it finds failing, each since when in Unix seconds. */
+  readonly failingLeaders?: ReadonlyMap<string, number>;
   /** The address of `cilium_host`, where cilium carries the pods. */
   readonly cniCompatibilityIP?: Cidr;
 }

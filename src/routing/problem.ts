@@ -10,6 +10,7 @@ export type ProblemCode =
   | 'peer-not-ready'
   | 'subnet-exhausted'
   | 'addresses-not-kept'
+  | 'leader-replaced'
   | 'allowed-location-ip-dropped'
   | 'key-repeated'
   | 'network-claimed-twice'

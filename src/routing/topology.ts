@@ -9,7 +9,7 @@ import { type Address, type Cidr, formatCidr, hostCidr, network } from '../noise
 import { type DraftSegment, filterAllowedLocationIPs } from './allowed-location-ips.ts';
 import { type Claims, claimNetworks } from './claims.ts';
 import { withoutIpv6Way } from './dual-stack.ts';
-import { electLeader } from './leader.ts';
+import { electLeader, type LeaderClaim, whyLeads, withoutFailover } from './leader.ts';
 import {
   type Granularity,
   isDialable,
@@ -48,6 +48,8 @@ export interface Segment {
   /** Nodes with the same one reach each other without WireGuard; only in `cross` does it differ from `location`. */
   readonly nodeLocation: string;
   readonly leader: ReadyNode;
+  /** By which it leads; absent where Kilo's rule made it the leader. */
+  readonly claim?: LeaderClaim;
   /** By name, the leader among them. */
   readonly members: readonly ReadyNode[];
   readonly wireguardIP: Address;
@@ -72,6 +74,8 @@ export interface Topology {
   /** The viewer's segment. */
   readonly segment: Segment;
   readonly isLeader: boolean;
+  /** Whether members may claim the lead of their segment, since all agents know how; else Kilo's rule decides alone. */
+  readonly claimsCount: boolean;
   /** The viewer's address on the WireGuard link with the pool's prefix; null when it does not lead. */
   readonly wireguardCIDR: Cidr | null;
   readonly segments: readonly Segment[];
@@ -92,7 +96,8 @@ export const buildTopology = (view: ClusterView, options: TopologyOptions): Topo
   });
   const peers = withoutRepeatedIPs(sortPeers(ready));
 
-  const drafts = groupNodes(nodes, options.granularity);
+  const claimsCount = options.granularity === 'location' && withoutFailover(nodes).length === 0;
+  const drafts = groupNodes(nodes, options.granularity, claimsCount);
   const addresses = segmentAddresses(drafts, view.nodes, options.subnet, problems);
   const placed = allocateAddresses(drafts, addresses, options.subnet, peers, problems);
   const discovered = discoveredEndpoints(self, placed);
@@ -101,6 +106,7 @@ export const buildTopology = (view: ClusterView, options: TopologyOptions): Topo
       location: draft.location,
       nodeLocation: draft.nodeLocation,
       leader: draft.leader,
+      ...(claimsCount ? inForce(draft) : {}),
       members: draft.members,
       wireguardIP: draft.wireguardIP,
       allowedIPs: draft.allowedIPs,
@@ -122,13 +128,14 @@ export const buildTopology = (view: ClusterView, options: TopologyOptions): Topo
   }
   const isLeader = segment.leader === self;
   const claims = claimNetworks(segments, meshPeers, problems);
-  problems.push(...withoutIpv6Way(neighbours(segments)));
+  problems.push(...withoutIpv6Way(neighbours(segments)), ...segments.flatMap(replaced));
   return {
     granularity: options.granularity,
     subnet: network(options.subnet),
     self,
     segment,
     isLeader,
+    claimsCount,
     wireguardCIDR: isLeader ? { address: segment.wireguardIP, prefix: options.subnet.prefix } : null,
     segments,
     peers: meshPeers,
@@ -197,7 +204,11 @@ const viewer = (view: ClusterView, nodes: readonly ReadyNode[], hostname: string
 };
 
 /** Segments by key, members by name. A node without a private address cannot be reached by a neighbour. */
-const groupNodes = (nodes: readonly ReadyNode[], granularity: Granularity): DraftSegment[] => {
+const groupNodes = (
+  nodes: readonly ReadyNode[],
+  granularity: Granularity,
+  claimsCount: boolean,
+): DraftSegment[] => {
   const groups = new Map<string, [ReadyNode, ...ReadyNode[]]>();
   for (const node of nodes) {
     const key =
@@ -213,7 +224,7 @@ const groupNodes = (nodes: readonly ReadyNode[], granularity: Granularity): Draf
     .map(([location, members]) => ({
       location,
       nodeLocation: granularity === 'cross' ? `location:${members[0].location}` : location,
-      leader: electLeader(members),
+      leader: electLeader(members, claimsCount ? location : undefined),
       members,
       allowedIPs: members.flatMap(({ podCIDRs: [pods, ...further], internalIP }) => [
         pods,
@@ -223,6 +234,15 @@ const groupNodes = (nodes: readonly ReadyNode[], granularity: Granularity): Draf
       ]),
       allowedLocationIPs: declaredLocationIPs(members),
     }));
+};
+
+const inForce = ({ leader, location }: DraftSegment): Pick<Segment, 'claim'> =>
+  leader.leaderClaim?.segment === location ? { claim: leader.leaderClaim } : {};
+
+const replaced = ({ location, leader, members, claim }: Segment): Problem[] => {
+  if (claim === undefined || claim.why === 'first') return [];
+  const message = `"${leader.name}" leads "${location}" ${whyLeads(leader, members, claim)}.`;
+  return [{ code: 'leader-replaced', subject: { kind: 'node', name: claim.instead }, message }];
 };
 
 /** The union over the members, each text once, sorted by text. */

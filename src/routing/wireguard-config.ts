@@ -8,7 +8,8 @@
 import type { DeviceConfig, PeerConfig } from '../noise/device-config.ts';
 import type { Endpoint } from '../noise/ip.ts';
 import { hasTunnel } from './claims.ts';
-import { isKey, keyBytes } from './key-text.ts';
+import { isKey, keyBytes, keyText } from './key-text.ts';
+import { standBysOf } from './leader.ts';
 import type { MeshEndpoint } from './node.ts';
 import { areCoLocated, type MeshPeer, type Segment, type Topology } from './topology.ts';
 
@@ -33,8 +34,24 @@ export const wireguardConfig = (topology: Topology, privateKey?: Uint8Array): De
   };
   for (const segment of tunnelledSegments(topology)) add(segment, segment.leader.key);
   for (const peer of topology.peers) add(peer, peer.key, peer.presharedKey);
+  if (topology.claimsCount) peers.push(...prepared(topology, peers));
   const config = { listenPort: self.endpoint.port, peers };
   return privateKey === undefined ? config : { privateKey, ...config };
+};
+
+/**
+ * Tunnels without ranges, for those that may take over a segment: who does dials before it says so, and a device does not
+ * answer one that it does not know.
+ */
+const prepared = (topology: Topology, peers: readonly PeerConfig[]): PeerConfig[] => {
+  const taken = new Set([topology.self.key, ...peers.map(({ publicKey }) => keyText(publicKey))]);
+  const fresh: PeerConfig[] = [];
+  for (const { key } of tunnelledSegments(topology).flatMap(standBysOf)) {
+    if (taken.has(key)) continue;
+    taken.add(key);
+    fresh.push({ publicKey: keyBytes(key), persistentKeepalive: 0, allowedIps: [] });
+  }
+  return fresh;
 };
 
 /** The segments a leader has a tunnel to; neighbours are reached on their private network. */

@@ -1,0 +1,108 @@
+/**
+ * Whom a node watches, and through whom: the leaders of other locations and what lies behind them, or, for those that would
+ * take over, the leader of the own location and what lies beyond it. Only where there is somebody to take over; in a full mesh
+ * nobody watches anybody.
+ *
+ * Everybody computes the same plan from the same topology, so it is known who would have said something.
+ * @module
+ */
+
+import { formatAddress } from '../noise/ip.ts';
+import { byRank, standBysOf } from './leader.ts';
+import { privateAddressOf, type ReadyNode } from './node.ts';
+import type { Segment, Topology } from './topology.ts';
+import { tunnelledSegments } from './wireguard-config.ts';
+
+/** Leaders of so many other segments watch each: their number does not grow with the cluster. */
+const OBSERVERS = 5;
+/** What lies behind a leader, or beyond, in as many places. */
+const BEYOND = 3;
+
+/** What a leader sees of another segment. */
+export interface OutsideWatch {
+  readonly segment: string;
+  readonly leader: string;
+  /** The segment's mesh address: whoever leads answers. */
+  readonly direct: string;
+  /** Private addresses of its other members: an answer has been passed on twice. */
+  readonly through: readonly string[];
+}
+
+/** What a stand-by sees of its own leader. */
+export interface InsideWatch {
+  readonly segment: string;
+  readonly leader: string;
+  readonly near: string;
+  /** Mesh addresses of other segments, reached through the leader. */
+  readonly beyond: readonly string[];
+  /** Those who would rather take over. */
+  readonly ahead: readonly string[];
+  /** Whose word counts: leaders of other segments. */
+  readonly observers: readonly string[];
+}
+
+export interface ProbePlan {
+  readonly outside: readonly OutsideWatch[];
+  readonly inside: InsideWatch | null;
+}
+
+const NOTHING: ProbePlan = { outside: [], inside: null };
+
+export const probePlan = (topology: Topology): ProbePlan => {
+  if (!topology.claimsCount) return NOTHING;
+  const { segment: own, isLeader } = topology;
+  if (!isLeader) return { outside: [], inside: insideWatch(topology) };
+  const outside = tunnelledSegments(topology)
+    .filter((segment) => standBysOf(segment).length > 0)
+    .filter((segment) => observersOf(topology, segment).includes(own))
+    .flatMap((segment) => outsideWatch(segment));
+  return { outside, inside: null };
+};
+
+/** The segments that come next in order, round the corner. */
+const observersOf = (topology: Topology, segment: Segment, count = OBSERVERS): readonly Segment[] => {
+  const { segments } = topology;
+  const at = segments.indexOf(segment);
+  return [...segments.slice(at + 1), ...segments.slice(0, at)].slice(0, count);
+};
+
+/** Echo requests of IPv4 are all we send. */
+const textOf = (node: ReadyNode): string | undefined => {
+  const address = privateAddressOf(node);
+  return address?.length === 4 ? formatAddress(address) : undefined;
+};
+
+const outsideWatch = (segment: Segment): OutsideWatch[] => {
+  if (segment.wireguardIP.length !== 4) return [];
+  const through = byRank(segment.members)
+    .filter((member) => member !== segment.leader)
+    .flatMap((member) => textOf(member) ?? []);
+  return [
+    {
+      segment: segment.location,
+      leader: segment.leader.name,
+      direct: formatAddress(segment.wireguardIP),
+      through: through.slice(0, BEYOND),
+    },
+  ];
+};
+
+const insideWatch = (topology: Topology): InsideWatch | null => {
+  const { self, segment } = topology;
+  const standBys = standBysOf(segment);
+  const at = standBys.indexOf(self);
+  const near = textOf(segment.leader);
+  const observers = observersOf(topology, segment);
+  if (at < 0 || near === undefined || observers.length === 0) return null;
+  return {
+    segment: segment.location,
+    leader: segment.leader.name,
+    near,
+    beyond: observers
+      .filter(({ wireguardIP }) => wireguardIP.length === 4)
+      .map(({ wireguardIP }) => formatAddress(wireguardIP))
+      .slice(0, BEYOND),
+    ahead: standBys.slice(0, at).flatMap((member) => textOf(member) ?? []),
+    observers: observers.map(({ leader }) => leader.name),
+  };
+};
