@@ -161,6 +161,11 @@ describe.skipIf(!isRoot)('agents', () => {
     await sleep(2000);
     expect(await lost()).toBe(0);
     expect(NODES.map(({ name }) => world.kernel(name))).toEqual(before);
+    // Seconds of trying are two lines in the log: gone, and back.
+    const said = world.log('a').match(/"msg":"[^"]*API[^"]*"/g) ?? [];
+    expect(said).toHaveLength(2);
+    expect(said[0]).toContain('The mesh stays as it is until the API is back.');
+    expect(said[1]).toMatch(/The API is back after \d+ s\./);
   });
 
   it('put back what somebody takes away', async () => {
