@@ -22,6 +22,8 @@ export interface PeerView {
   /** Seconds since the last handshake; null: never. */
   readonly handshakeAge: number | null;
   readonly roundTripMs: number | null;
+  /** The largest IP packet that gets to the endpoint whole; null: not known. */
+  readonly pathMtu: number | null;
   readonly rxBytes: number;
   readonly txBytes: number;
   readonly rxBytesPerSecond: number;
@@ -96,6 +98,7 @@ export function topView(name: string, samples: readonly Sample[]): TopView {
       allowedIps: peer.allowedIps.map(formatCidr),
       handshakeAge: seconds === 0 ? null : Math.max(0, last.wall / 1000 - seconds - nanoseconds / 1e9),
       roundTripMs: peer.roundTrip ?? null,
+      pathMtu: peer.pathMtu ?? null,
       rxBytes: peer.rxBytes,
       txBytes: peer.txBytes,
       rxBytesPerSecond: received.at(-1) ?? 0,
@@ -147,19 +150,20 @@ export function screen(view: TopView, rows: number): string[] {
   );
   const shown = busiest.slice(0, Math.max(1, rows));
   const table = formatTable(
-    ['peer', 'endpoint', 'handshake', 'round trip', 'in', 'out', 'received', 'sent', 'activity'],
+    ['peer', 'endpoint', 'handshake', 'round trip', 'path', 'in', 'out', 'received', 'sent', 'activity'],
     shown.map((peer) => [
       `${peer.publicKey.slice(0, 10)}…`,
       peer.endpoint ?? '(not known)',
       peer.handshakeAge === null ? 'never' : formatAge(peer.handshakeAge),
       peer.roundTripMs === null ? '-' : `${peer.roundTripMs.toFixed(1)} ms`,
+      peer.pathMtu === null ? '-' : String(peer.pathMtu),
       perSecond(peer.rxBytesPerSecond),
       perSecond(peer.txBytesPerSecond),
       formatBytes(peer.rxBytes),
       formatBytes(peer.txBytes),
       sparkline(peer.history),
     ]),
-    [2, 3, 4, 5, 6, 7],
+    [2, 3, 4, 5, 6, 7, 8],
   );
   const lines = [`${view.interface}  ${facts.filter((fact) => fact !== '').join('  ')}`, ''];
   if (view.peers.length > 0) lines.push(...table.split('\n'));

@@ -14,11 +14,13 @@ export interface StatusSources {
   readonly book: PeerBook;
   readonly handshaker: Handshaker;
   readonly journal: HandshakeJournal;
+  /** Of the way to an endpoint record. */
+  readonly paths?: { mtu(table: Uint8Array, offset: number): number | undefined };
 }
 
 /** In the order the peers were added. The keys are not copies. */
 export function peerStatus(sources: StatusSources, snapshot: PlaneSnapshot): PeerStatus[] {
-  const { book, handshaker, journal } = sources;
+  const { book, handshaker, journal, paths } = sources;
   const { peers: ids, numbers, endpoints } = snapshot;
   const rows = new Map<number, number>();
   ids.forEach((id, row) => {
@@ -30,6 +32,7 @@ export function peerStatus(sources: StatusSources, snapshot: PlaneSnapshot): Pee
     const presharedKey = handshaker.presharedKey(peer.id);
     const roundTrip = journal.roundTrip(peer);
     const handshake = row === undefined ? 0 : (numbers[row * 3 + 2] ?? 0);
+    const pathMtu = row === undefined ? undefined : paths?.mtu(endpoints, row * ENDPOINT_SIZE);
     const endpoint = row === undefined ? undefined : endpointOf(endpoints, row * ENDPOINT_SIZE);
     peers.push({
       publicKey: peer.publicKey,
@@ -44,6 +47,7 @@ export function peerStatus(sources: StatusSources, snapshot: PlaneSnapshot): Pee
         nanoseconds: Math.floor((handshake % 1000) * 1e6),
       },
       ...(roundTrip === undefined ? {} : { roundTrip }),
+      ...(pathMtu === undefined ? {} : { pathMtu }),
     });
   }
   return peers;

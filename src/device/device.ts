@@ -14,6 +14,7 @@ import type { Primitives } from '../noise/primitives.ts';
 import { RandomIndices } from '../noise/session-keys.ts';
 import { StateError, type StateWriter } from '../noise/state-bytes.ts';
 import type { SetSink } from '../noise/uapi-parser.ts';
+import { PathProbe } from '../tun/path-probe.ts';
 import type { TunDevice } from '../tun/tun-device.ts';
 import { DeviceConfiguration } from './device-configuration.ts';
 import type { DeviceEvent } from './device-event.ts';
@@ -251,10 +252,16 @@ export class Device {
 
   /* ---- Reading back ---- */
 
-  /** Everything `get` tells. The keys in it are not copies. */
-  async status(): Promise<DeviceStatus> {
+  /** Everything `get` tells, and what is known of the paths when it is asked for. The keys in it are not copies. */
+  async status(withPaths = false): Promise<DeviceStatus> {
     const { book, handshaker } = this;
-    const peers = peerStatus({ book, handshaker, journal: this.#desk.journal }, await this.plane.snapshot());
+    const { journal } = this.#desk;
+    const snapshot = await this.plane.snapshot();
+    const { descriptors, mark } = this.#sockets;
+    const fd = descriptors === undefined ? -1 : Math.max(descriptors.fd4, descriptors.fd6);
+    const paths = new PathProbe(withPaths ? fd : -1, mark);
+    const peers = peerStatus({ book, handshaker, journal, paths }, snapshot);
+    paths.close();
     const { privateKey } = this.handshaker;
     return {
       ...(privateKey === null ? {} : { privateKey }),

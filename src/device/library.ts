@@ -150,7 +150,7 @@ export class Device extends EventEmitter<DeviceEvents> {
   /** What is configured, and every peer's endpoint, counters and last handshake. Copies: wipe the keys in it after use. */
   async status(): Promise<DeviceStatus> {
     this.#assertOpen();
-    return structuredClone(await this.#control.status());
+    return structuredClone(await this.#control.status(true));
   }
 
   /** How many packets and messages were dropped, by reason, since the start. */

@@ -142,7 +142,7 @@ export class UapiServer {
 
   async #get(client: Socket, operation: 'get' | 'kilowire_get'): Promise<void> {
     const metrics = operation === 'get' ? undefined : await this.#device.metrics();
-    for (const chunk of formatGet(await this.#device.status(), metrics)) {
+    for (const chunk of formatGet(await this.#device.status(metrics !== undefined), metrics)) {
       if (client.destroyed) return;
       await send(client, chunk);
     }

@@ -58,6 +58,8 @@ export interface PeerStatus extends PeerConfig {
   readonly rxBytes: number;
   /** Milliseconds of the last handshake that this side began; other implementations do not tell. */
   readonly roundTrip?: number;
+  /** The largest IP packet that gets to the endpoint whole, as far as the kernel knows; only ours tells. */
+  readonly pathMtu?: number;
 }
 
 /** A whole interface, as it is. */

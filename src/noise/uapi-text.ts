@@ -64,6 +64,7 @@ export type Metrics = Readonly<Record<string, number>>;
 
 const METRIC = 'kilowire_';
 const ROUND_TRIP = 'kilowire_handshake_round_trip_usec';
+const PATH_MTU = 'kilowire_path_mtu';
 
 /**
  * The reply to `get`, with its errno=0 and the empty line. Ask for the next chunk when the last one is sent.
@@ -97,6 +98,7 @@ export function* formatGet(device: DeviceStatus, metrics?: Metrics): Generator<U
     if (!isPlain && peer.roundTrip !== undefined) {
       out.line(`${ROUND_TRIP}=${Math.round(peer.roundTrip * 1000)}`);
     }
+    if (!isPlain && peer.pathMtu !== undefined) out.line(`${PATH_MTU}=${peer.pathMtu}`);
     for (const allowed of peer.allowedIps) {
       if (out.isFull) yield out.take();
       out.line(`allowed_ip=${formatCidr(allowed)}`);
@@ -170,6 +172,7 @@ interface PeerDraft {
   txBytes: number;
   rxBytes: number;
   roundTrip?: number;
+  pathMtu?: number;
 }
 
 function wrong(name: string, wanted: string): UapiReplyError {
@@ -225,6 +228,9 @@ function peerLine(peer: PeerDraft, name: string, value: string): void {
       break;
     case ROUND_TRIP:
       peer.roundTrip = numberOf(name, value) / 1000;
+      break;
+    case PATH_MTU:
+      peer.pathMtu = numberOf(name, value);
       break;
     // xplatform: a reader passes over keys it does not know.
   }

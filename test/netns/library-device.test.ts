@@ -99,12 +99,19 @@ describe.skipIf(!isRoot)('a device run from code', () => {
     expect(view.peers).toHaveLength(1);
     expect(view.peers[0]).toMatchObject({ allowedIps: ['10.0.0.2/32'], endpoint: '192.0.2.1:51999' });
     expect(view.peers[0].roundTripMs).toBeGreaterThan(0);
+    expect(view.peers[0].pathMtu).toBe(1500);
     expect(view.peers[0].txBytes).toBeGreaterThan(500);
     expect(view.drops['no-peer']).toBeGreaterThan(0);
     const text = run(kilowire, 'top', 'kwob', '--interval', '0.1');
     expect(text).toMatch(/^kwob {2}port 51820 {2}MTU 1420 {2}1 peer\n/);
     expect(text).toMatch(/^no-peer +\d+/m);
     expect(() => run(kilowire, 'top', 'kwo-none')).toThrow(/no program serves that interface/);
+  });
+
+  test('tells of a path that is narrower than its link', () => {
+    hosts[1].ip('route', 'add', '192.0.2.1/32', 'dev', 'underlay', 'mtu', '1380');
+    const view = JSON.parse(run(kilowire, 'top', 'kwob', '--json', '--interval', '0.1'));
+    expect(view.peers[0].pathMtu).toBe(1380);
   });
 
   test('hears that its interface was deleted, and leaves', async () => {

@@ -52,6 +52,7 @@ describe('a view', () => {
         allowedIps: ['10.0.0.1/32'],
         handshakeAge: 11.5,
         roundTripMs: null,
+        pathMtu: null,
         rxBytes: 5000,
         txBytes: 600,
         rxBytesPerSecond: 2000,
@@ -102,7 +103,7 @@ describe('the screen', () => {
     const lines = screen(topView('wg0', samples), 10);
     expect(lines[0]).toBe('wg0  port 51820  MTU 1420  mark 0xca6c  2 peers');
     expect(lines[4]).toMatch(
-      /^AgICAgICAg… {2}192\.0\.2\.2:7 +never +- +2\.0 KiB\/s +4\.0 KiB\/s +2\.0 KiB +4\.0 KiB {2}█$/,
+      /^AgICAgICAg… {2}192\.0\.2\.2:7 +never +- +- +2\.0 KiB\/s +4\.0 KiB\/s +2\.0 KiB +4\.0 KiB {2}█$/,
     );
     expect(lines[5]).toMatch(/^AQEBAQEBAQ… {2}\(not known\) +10 s +- +- +- +0 B +0 B/);
     expect(lines.slice(-1)[0]).toMatch(/^no-peer +1 +0\.0\/s$/);

@@ -16,6 +16,7 @@ const device = {
       txBytes: 3,
       rxBytes: 4,
       roundTrip: 12.345,
+      pathMtu: 1400,
     },
   ],
 };
@@ -41,13 +42,16 @@ describe('metrics on the control socket', () => {
     expect(parseMetrics(plain)).toEqual({});
   });
 
-  test('stand before the peers in the reply to kilowire_get, and a round trip with its peer', () => {
+  test('stand before the peers in the reply to kilowire_get, and round trip and path MTU with their peer', () => {
     const text = textOf(formatGet(device, { 'drop_bad-tag': 5, mtu: 1420 }));
     expect(text).toBe(
       plain
         .replace('listen_port=7\n', 'listen_port=7\nkilowire_drop_bad-tag=5\nkilowire_mtu=1420\n')
         .replace(/preshared_key=0+\n/, '')
-        .replace('interval=0\n', 'interval=0\nkilowire_handshake_round_trip_usec=12345\n'),
+        .replace(
+          'interval=0\n',
+          'interval=0\nkilowire_handshake_round_trip_usec=12345\nkilowire_path_mtu=1400\n',
+        ),
     );
     expect(parseMetrics(text)).toEqual({ 'drop_bad-tag': 5, mtu: 1420 });
     expect(parseGet(text)).toEqual({ ...device, peers: [{ ...device.peers[0], persistentKeepalive: 0 }] });
