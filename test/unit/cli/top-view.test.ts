@@ -105,7 +105,7 @@ describe('the screen', () => {
     expect(lines[4]).toMatch(
       /^AgICAgICAg… {2}192\.0\.2\.2:7 +never +- +- +2\.0 KiB\/s +4\.0 KiB\/s +2\.0 KiB +4\.0 KiB {2}█$/,
     );
-    expect(lines[5]).toMatch(/^AQEBAQEBAQ… {2}\(not known\) +10 s +- +- +- +0 B +0 B/);
+    expect(lines[5]).toMatch(/^AQEBAQEBAQ… {2}\(not known\) +10 s +- +- +- +- +0 B +0 B/);
     expect(lines.slice(-1)[0]).toMatch(/^no-peer +1 +0\.0\/s$/);
     expect(lines.join('\n')).not.toContain('bad-tag');
     expect(lines.join('\n')).not.toContain(TEXT_B);
