@@ -18,7 +18,7 @@ export interface Clock {
   readonly every: (ms: number, work: () => void) => Cancel;
 }
 
-/** Its timers keep no process alive. */
+/** What happens again and again keeps the process alive; what happens once does not. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
@@ -36,7 +36,6 @@ export const systemClock: Clock = {
   },
   every: (ms, work) => {
     const timer = setInterval(work, ms);
-    timer.unref();
     return () => clearInterval(timer);
   },
 };
