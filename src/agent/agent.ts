@@ -5,7 +5,7 @@
  * Source: Kilo's agent (events, heart-beat every 30 s, resync); docs/architecture.md.
  * @module
  */
-import { isReadyNode } from '../routing/node.ts';
+import { type Ability, isReadyNode } from '../routing/node.ts';
 import { sentenceOf } from './agent-error.ts';
 import { AGENT_ANNOTATIONS, LAST_SEEN } from './annotations.ts';
 import { ApiLog } from './api-log.ts';
@@ -17,6 +17,7 @@ import { HEARTBEAT_MS, HeartBeat } from './heart-beat.ts';
 import { HostNames } from './host-names.ts';
 import type { KernelWatch } from './kernel-watch.ts';
 import { NODES } from './kubernetes/resources.ts';
+import { type LeaderWatch, NO_VERDICT, watchLeaders } from './leader-watch.ts';
 import { Listening } from './listening.ts';
 import type { Log } from './log.ts';
 import { MeshPass, type PassOutcome } from './mesh-pass.ts';
@@ -54,6 +55,8 @@ export class Agent {
   readonly #pass: MeshPass;
   readonly #heartBeat: HeartBeat;
   readonly #listening: Listening;
+  readonly #leaders: LeaderWatch | null;
+  readonly #abilities: ReadonlySet<Ability>;
   #outcome: PassOutcome | null = null;
   #wanted = Promise.withResolvers<void>();
   #passes = 0;
@@ -101,6 +104,11 @@ export class Agent {
       onContact: () => this.#contact(),
       onError: apiError('run'),
     });
+    const onVerdict = () => this.#want();
+    this.#leaders = options.leaderFailover
+      ? watchLeaders({ probes: around.probes, clock, log, metrics: this.#metrics, onVerdict })
+      : null;
+    this.#abilities = abilitiesFor({ ...options, leaderFailover: this.#leaders !== null });
     this.#pass = new MeshPass({
       options,
       cluster: this.#cluster,
@@ -111,6 +119,8 @@ export class Agent {
       publicKey: key.publicKey,
       ofHostname,
       onDeviceStarted: () => log.info('started the device', { interface: interfaceName }),
+      abilities: this.#abilities,
+      verdict: () => this.#leaders?.verdict ?? NO_VERDICT,
     });
     this.#listening = new Listening({
       look: async () =>
@@ -160,6 +170,7 @@ export class Agent {
     ]);
     for (const cancel of timers) cancel();
     this.#listening.rest();
+    this.#leaders?.end();
     watch.close();
     this.#log.info('caught interrupt; gracefully cleaning up; see you next time!');
     const { departed } = this.#cluster;
@@ -222,6 +233,8 @@ export class Agent {
       const own = this.#cluster.own?.record.node.lastSeen ?? 0;
       const others = this.#cluster.others.map(({ lastSeen }) => lastSeen);
       this.#viewClock.begin(own, others, this.#now());
+      const { leaderClaim, failingLeaders } = this.#cluster.own?.record.node ?? {};
+      this.#leaders?.begin(leaderClaim, failingLeaders);
     }
     this.#passes++;
     this.#metrics.reconcile();
@@ -242,6 +255,7 @@ export class Agent {
       const said = this.#cluster.own?.annotations ?? {};
       if (Object.keys(changedAnnotations(said, outcome.annotations, [LAST_SEEN])).length > 0)
         this.#heartBeat.now();
+      this.#leaders?.follow(outcome.topology);
     } catch (error) {
       this.#metrics.error({ event: 'apply' });
       const subject = { kind: 'node', name: this.#options.hostname } as const;
@@ -253,9 +267,9 @@ export class Agent {
     const fresh = this.#faults.update(faults);
     const topology = this.#outcome?.topology;
     void this.#events.tell(fresh, topology !== undefined && topology.segments[0]?.leader === topology.self);
-    const counts = new Map<string, number>();
-    for (const { code } of this.#faults.current) counts.set(code, (counts.get(code) ?? 0) + 1);
-    this.#metrics.problems([...counts].map(([code, count]) => [{ code }, count]));
+    this.#metrics.problems(
+      this.#faults.current.map(({ code, subject: { kind, name } }) => [{ code, kind, object: name }, 1]),
+    );
   }
 
   async #say(signal: AbortSignal): Promise<void> {
@@ -264,7 +278,7 @@ export class Agent {
     const want = {
       ...this.#outcome.annotations,
       [LAST_SEEN]: String(now),
-      [ABILITIES]: abilitiesText(now, abilitiesFor(this.#options)),
+      [ABILITIES]: abilitiesText(now, this.#abilities),
     };
     const annotations = changedAnnotations(this.#cluster.own?.annotations ?? {}, want);
     const patch = { metadata: { annotations } };

@@ -19,7 +19,7 @@ import { formatMeshEndpoint, type Granularity, type MeshEndpoint, type Node } fr
 import { compareText } from '../routing/text-order.ts';
 import { parseIp, parseMeshEndpoint } from './endpoint-text.ts';
 import type { NodeResource } from './kubernetes/resources.ts';
-import { ABILITIES, ownPart, STABLE_ADDRESS } from './own-annotations.ts';
+import { ABILITIES, FAILING_LEADERS, LEADS, ownPart, STABLE_ADDRESS } from './own-annotations.ts';
 
 const PREFIX = 'kilo.squat.ai/';
 
@@ -85,6 +85,7 @@ export const nodeRecord = (resource: NodeResource, topologyLabel = DEFAULT_TOPOL
     ...(granularity === undefined ? {} : { granularity }),
     ...(cniCompatibilityIP === undefined ? {} : { cniCompatibilityIP }),
     ...ownPart(annotations, annotations[LAST_SEEN] ?? ''),
+    ...createdAt(resource),
   };
   return { node, noInternalIP, faults: reader.faults };
 };
@@ -180,6 +181,11 @@ export const formatDiscovered = (endpoints: ReadonlyMap<string, MeshEndpoint>): 
     ),
   );
 
+const createdAt = ({ metadata }: NodeResource): Pick<Node, 'createdAt'> => {
+  const at = Date.parse(metadata.creationTimestamp ?? '') / 1000;
+  return Number.isFinite(at) ? { createdAt: at } : {};
+};
+
 const keyOf = (text = ''): string => (isKey(text) ? text : '');
 
 const secondsOf = (text = ''): number => (/^\d{1,15}$/.test(text) ? Number(text) : 0);
@@ -238,6 +244,8 @@ export const AGENT_ANNOTATIONS: readonly string[] = [
   DETECTED_ENDPOINT,
   ABILITIES,
   STABLE_ADDRESS,
+  LEADS,
+  FAILING_LEADERS,
   INTERNAL_IPV6,
 ];
 

@@ -6,8 +6,9 @@
  */
 import type { DeviceStatus } from '../noise/device-config.ts';
 import type { Address } from '../noise/ip.ts';
+import type { Verdict } from '../routing/fail-over.ts';
 import { keyText } from '../routing/key-text.ts';
-import { isReadyNode, type MeshEndpoint, type Node } from '../routing/node.ts';
+import { type Ability, isReadyNode, type MeshEndpoint, type Node } from '../routing/node.ts';
 import type { Peer } from '../routing/peer.ts';
 import { buildTopology, type Topology } from '../routing/topology.ts';
 import { wireguardConfig } from '../routing/wireguard-config.ts';
@@ -21,7 +22,14 @@ import { type HostLinks, hasAddress, ipv6Beside } from './host/links.ts';
 import { type OwnAddresses, ownAddresses } from './host/own-addresses.ts';
 import type { HostNames } from './host-names.ts';
 import type { AgentOptions } from './options.ts';
-import { abilitiesFor, STABLE_ADDRESS, stableAddressText } from './own-annotations.ts';
+import {
+  FAILING_LEADERS,
+  failingLeadersText,
+  LEADS,
+  leaderClaimText,
+  STABLE_ADDRESS,
+  stableAddressText,
+} from './own-annotations.ts';
 import { discoveredBy, type OwnEndpoint, ownEndpoint, ownInternalIP } from './own-node.ts';
 import type { MeshDevice } from './surroundings.ts';
 
@@ -41,6 +49,9 @@ export interface MeshPassContext {
   /** What the hostname resolves to. */
   readonly ofHostname: () => Promise<readonly Address[]>;
   readonly onDeviceStarted: () => void;
+  readonly abilities: ReadonlySet<Ability>;
+  /** What this node says of leaders, itself and others. */
+  readonly verdict: () => Verdict;
 }
 
 export interface PassOutcome {
@@ -57,6 +68,8 @@ export interface PassOutcome {
 
 export class MeshPass {
   readonly #context: MeshPassContext;
+  /** After the last pass. */
+  #led = true;
 
   constructor(context: MeshPassContext) {
     this.#context = context;
@@ -101,7 +114,9 @@ export class MeshPass {
     const topology = buildTopology(view, { granularity, subnet, hostname });
     faults.push(...topology.problems.map(ofProblem));
     const failures = await host.apply(topology, present, device);
-    if (started && now - own.record.node.lastSeen < KNOWN_SECONDS) await this.#greet(topology);
+    const isKnown = started && now - own.record.node.lastSeen < KNOWN_SECONDS;
+    if (isKnown || (topology.isLeader && !this.#led)) await this.#greet(topology);
+    this.#led = topology.isLeader;
     const annotations = annotationsOf({
       endpoint: self.endpoint,
       detectedEndpoint: told.detected,
@@ -122,6 +137,8 @@ export class MeshPass {
       failed: failures.length > 0,
       annotations: {
         ...annotations,
+        ...said(own, LEADS, leaderClaimText(self.leaderClaim ?? null)),
+        ...said(own, FAILING_LEADERS, failingLeadersText(self.failingLeaders)),
         ...(options.stableAddresses
           ? { [STABLE_ADDRESS]: stableAddressText({ segment: location, address: wireguardIP }) }
           : {}),
@@ -137,7 +154,7 @@ export class MeshPass {
     return formatDiscovered(heard) !== annotations[DISCOVERED_ENDPOINTS];
   }
 
-  /** The others still hold sessions with the device that was here before. */
+  /** The others still hold sessions with the device that was here before, or with the leader that was. */
   async #greet(topology: Topology): Promise<void> {
     const config = wireguardConfig(topology);
     if (config !== null) await this.#context.device.control.greet(config);
@@ -161,7 +178,8 @@ export class MeshPass {
 
   /** This node as the view shall have it: what the API says, and what it will say when our next words have arrived. */
   #selfOf(own: OwnNode, { endpoint }: OwnEndpoint, addresses: OwnAddresses, links: HostLinks) {
-    const { options, publicKey } = this.#context;
+    const { options, publicKey, abilities } = this.#context;
+    const { claim, failing } = this.#context.verdict();
     if (endpoint === null) {
       throw new AgentError(
         'ERR_AGENT_ADDRESS',
@@ -178,12 +196,15 @@ export class MeshPass {
       internalIP: _internal,
       internalIPv6: _v6,
       cniCompatibilityIP: _overlay,
+      leaderClaim: _claim,
       ...rest
     } = own.record.node;
     return {
       ...rest,
       key: publicKey,
-      abilities: abilitiesFor(options),
+      abilities,
+      ...(claim === null ? {} : { leaderClaim: claim }),
+      failingLeaders: failing,
       endpoint,
       ...(internalIP === null ? {} : { internalIP }),
       ...(internalIPv6 === null || rest.podCIDRs.length < 2 ? {} : { internalIPv6 }),
@@ -211,6 +232,10 @@ export class MeshPass {
     return { nodes: nodes.map(withAddress), peers: peers.map(withAddress) };
   }
 }
+
+/** What most nodes never have to say is not said emptily. */
+const said = ({ annotations }: OwnNode, name: string, text: string): Readonly<Record<string, string>> =>
+  text === '' && (annotations[name] ?? '') === '' ? {} : { [name]: text };
 
 /** Keys of those whose endpoint is where they were last heard. */
 const roamersOf = ({ segments, segment, peers }: Topology): readonly string[] => [

@@ -84,11 +84,23 @@ export class AgentMetrics {
   );
   readonly problems = this.#all.gaugeFamily(
     'kilowire_problems',
-    'Members of the mesh that something is wrong with, by what it is.',
+    'What is wrong at this moment (1 for each): what it is, and with which node, peer, segment or host.',
   );
   readonly apiSilence = this.#all.gauge(
     'kilowire_api_silence_seconds',
     'Time since the Kubernetes API last said something.',
+  );
+  readonly takeovers = this.#all.counter(
+    'kilowire_leader_takeovers_total',
+    'How often this node took the lead of its location, by why: silent, grey, first.',
+  );
+  readonly failingLeaders = this.#all.gauge(
+    'kilowire_failing_leaders',
+    'Leaders of other locations that this node finds failing.',
+  );
+  readonly probes = this.#all.counter(
+    'kilowire_leader_probes_total',
+    'Echo requests by which leaders are watched, by outcome: sent, answered.',
   );
   readonly memory = this.#all.gauge('process_resident_memory_bytes', 'Resident memory size in bytes.');
   readonly cpu = this.#all.gauge(

@@ -33,6 +33,7 @@ export interface AgentFlags {
   readonly iptablesForwardRules: boolean;
   readonly kubeconfig: string;
   readonly listen: string;
+  readonly leaderFailover: boolean;
   readonly local: boolean;
   readonly logLevel: string;
   readonly master: string;
@@ -68,6 +69,7 @@ export const DEFAULT_FLAGS: AgentFlags = {
   internalCidr: [],
   iptablesForwardRules: false,
   kubeconfig: '',
+  leaderFailover: true,
   listen: ':1107',
   local: true,
   logLevel: 'info',
@@ -95,6 +97,8 @@ export interface AgentOptions {
   readonly deviceBackend: DeviceBackend;
   /** Packets for pods behind a tunnel go nowhere while there is no device. */
   readonly failClosed: boolean;
+  /** Watch leaders, and let others take the place of one that fails. */
+  readonly leaderFailover: boolean;
   /** Heart-beats every 30 s; false: only when there is something new. */
   readonly checkIn: boolean;
   readonly cleanUp: boolean;
@@ -146,6 +150,7 @@ export const agentOptions = (flags: AgentFlags): AgentOptions => {
     createInterface: flags.createInterface,
     deviceBackend: oneOf('device', flags.device, ['userspace', 'kernel', 'auto']),
     failClosed: flags.failClosed,
+    leaderFailover: flags.leaderFailover,
     checkIn: flags.checkIn,
     cleanUp: flags.cleanUp,
     cleanUpInterface: flags.cleanUpInterface,

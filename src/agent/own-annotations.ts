@@ -4,6 +4,7 @@
  * @module
  */
 import { formatAddress, parseAddress } from '../noise/ip.ts';
+import type { ClaimReason, LeaderClaim } from '../routing/leader.ts';
 import type { Ability, Node } from '../routing/node.ts';
 import type { AddressClaim } from '../routing/stable-addresses.ts';
 
@@ -14,11 +15,25 @@ export const ABILITIES = `${PREFIX}abilities`;
 /** Address and name of the segment the node is in: "10.4.0.5 location:eu". */
 export const STABLE_ADDRESS = `${PREFIX}stable-address`;
 
+/** By what the node leads its segment: "GENERATION TIMES SINCE WHY INSTEAD SEGMENT", as in "1 1 1795233627 silent eu-1 location:eu". */
+export const LEADS = `${PREFIX}leads`;
+/** Leaders of other segments that it finds failing, with since when: "eu-1=1795233627,us-1=1795233630". */
+export const FAILING_LEADERS = `${PREFIX}failing-leaders`;
+
 /** Every release knows these by itself. */
 const ALWAYS: readonly Ability[] = ['kilowire'];
 
-export const abilitiesFor = ({ stableAddresses }: { readonly stableAddresses: boolean }): Set<Ability> =>
-  new Set([...ALWAYS, ...(stableAddresses ? (['stable-addresses'] as const) : [])]);
+export interface AbilityOptions {
+  readonly stableAddresses: boolean;
+  readonly leaderFailover: boolean;
+}
+
+export const abilitiesFor = ({ stableAddresses, leaderFailover }: AbilityOptions): Set<Ability> =>
+  new Set([
+    ...ALWAYS,
+    ...(leaderFailover ? (['leader-failover'] as const) : []),
+    ...(stableAddresses ? (['stable-addresses'] as const) : []),
+  ]);
 
 export const abilitiesText = (lastSeen: number, abilities: Iterable<Ability>): string =>
   [String(lastSeen), ...abilities].join(' ');
@@ -39,16 +54,55 @@ const stableAddressOf = (text: string): AddressClaim | null => {
   return address === null ? null : { address, segment: text.slice(space + 1) };
 };
 
+const REASONS: readonly ClaimReason[] = ['silent', 'grey', 'first'];
+
+export const leaderClaimText = (claim: LeaderClaim | null): string =>
+  claim === null
+    ? ''
+    : [claim.generation, claim.times, claim.since, claim.why, claim.instead, claim.segment].join(' ');
+
+/** One that cannot be read is none. */
+const leaderClaimOf = (text: string): LeaderClaim | null => {
+  const match = /^(\d{1,9}) (\d{1,9}) (\d{1,15}) (\w+) (\S+) (.+)$/s.exec(text);
+  if (match === null) return null;
+  const [, generation, times, since, word, instead = '', segment = ''] = match;
+  const why = REASONS.find((reason) => reason === word);
+  if (why === undefined) return null;
+  return {
+    segment,
+    generation: Number(generation),
+    times: Number(times),
+    since: Number(since),
+    instead,
+    why,
+  };
+};
+
+export const failingLeadersText = (failing: ReadonlyMap<string, number>): string =>
+  [...failing]
+    .map(([leader, since]) => `${leader}=${since}`)
+    .toSorted()
+    .join();
+
+const failingLeadersOf = (text: string): ReadonlyMap<string, number> =>
+  new Map(
+    [...text.matchAll(/([^,=]+)=(\d{1,15})(?:,|$)/g)].map(([, leader = '', at]) => [leader, Number(at)]),
+  );
+
 /** The part of a node's record that comes from here. */
 export const ownPart = (
   annotations: Readonly<Record<string, string>>,
   lastSeen: string,
-): Pick<Node, 'abilities' | 'stableAddress'> => {
+): Pick<Node, 'abilities' | 'stableAddress' | 'leaderClaim' | 'failingLeaders'> => {
   const abilities = abilitiesOf(annotations[ABILITIES] ?? '', lastSeen);
   const stableAddress = stableAddressOf(annotations[STABLE_ADDRESS] ?? '');
+  const leaderClaim = leaderClaimOf(annotations[LEADS] ?? '');
+  const failingLeaders = failingLeadersOf(annotations[FAILING_LEADERS] ?? '');
   return {
     ...(abilities === null ? {} : { abilities }),
     ...(stableAddress === null ? {} : { stableAddress }),
+    ...(leaderClaim === null ? {} : { leaderClaim }),
+    ...(failingLeaders.size === 0 ? {} : { failingLeaders }),
   };
 };
 
@@ -59,4 +113,4 @@ export const ownFingerprint = (
 ): readonly unknown[] => [[...(abilities ?? [])], ...OWN_ANNOTATIONS.map((name) => annotations[name] ?? '')];
 
 /** Written by the agent; the heart-beat of the abilities is no news. */
-export const OWN_ANNOTATIONS: readonly string[] = [STABLE_ADDRESS];
+export const OWN_ANNOTATIONS: readonly string[] = [STABLE_ADDRESS, LEADS, FAILING_LEADERS];

@@ -3,9 +3,11 @@
  * simulation brings its own.
  * @module
  */
+import { randomInt } from 'node:crypto';
 import { openRouteSocket } from '../linux/rtnetlink.ts';
 import type { Address } from '../noise/ip.ts';
 import { type Clock, systemClock } from './clock.ts';
+import { echoProbes, type Probes } from './echo-probes.ts';
 import type { DeviceControl } from './host/device-control.ts';
 import { DeviceProcess } from './host/device-process.ts';
 import { HostProgrammer } from './host/host-programmer.ts';
@@ -40,6 +42,8 @@ export interface Surroundings {
   readonly ofHostname: () => Promise<readonly Address[]>;
   /** Absent: as the machine resolves names. */
   readonly resolve?: (name: string) => Promise<Address>;
+  /** Absent: leaders are not watched, here and so nowhere. @throws SystemError where it may not. */
+  readonly probes?: () => Probes;
   /** Calls when somebody else changes one of these links, or what lies on it. */
   readonly watchKernel: (
     links: () => readonly string[],
@@ -90,8 +94,9 @@ export const realSurroundings =
       key,
       links: () => readLinks(socket),
       device,
-      host: new HostProgrammer({ options, socket, device, filter, privateKey, onChange }),
+      host: new HostProgrammer({ options, socket, device, filter, privateKey, onChange, onPath: onDue }),
       ofHostname: hostnameAddresses(hostname),
+      probes: () => echoProbes(randomInt(1, 0x10000)),
       watchKernel: (links, changed) => new KernelWatch(links, changed),
       serve: async (state) => {
         const server = await serveEndpoints(state, options.listen);

@@ -47,6 +47,7 @@ export const agentCommand = (): Command =>
     .option('--internal-cidr <ranges>', 'take the private address from these ranges', words, [])
     .option('--iptables-forward-rules [bool]', "accept the mesh's packets in FORWARD", truth, false)
     .option('--kubeconfig <file>', "how to reach the API; without it the pod's own account", '')
+    .option('--leader-failover [bool]', "replace a location's leader that fails", truth, true)
     .option('--listen <address>', 'health, metrics and graph', ':1107')
     .option('--local [bool]', 'route inside a location too', truth, true)
     .option('--log-level <level>', 'all, debug, info, warn, error, none', 'info')

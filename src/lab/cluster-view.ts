@@ -16,6 +16,9 @@ export type PublicKeys = Readonly<Record<string, string>>;
 /** By the name of the node that reports: public key → where it was heard from. */
 export type Discoveries = ReadonlyMap<string, ReadonlyMap<string, MeshEndpoint>>;
 
+/** By node name: what its agent said of itself and of leaders. */
+export type Sayings = ReadonlyMap<string, Pick<Node, 'abilities' | 'leaderClaim'>>;
+
 const address = (text: string): Address => {
   const parsed = parseAddress(text);
   if (parsed === null) throw new RangeError(`"${text}" is not an address`);
@@ -30,6 +33,7 @@ export function viewCluster(
   keys: PublicKeys,
   discoveries: Discoveries,
   now: number,
+  sayings: Sayings = new Map(),
 ): ClusterView {
   const nodes = nodesOf(plan).map(
     (node): Node => ({
@@ -44,6 +48,7 @@ export function viewCluster(
       allowedLocationIPs: [],
       discoveredEndpoints: discoveries.get(node.name) ?? nothingDiscovered,
       lastSeen: now,
+      ...sayings.get(node.name),
     }),
   );
   const laptop: Peer = {

@@ -12,6 +12,7 @@ import { changeLink } from '../linux/link.ts';
 import { replaceRoute } from '../linux/route.ts';
 import { replaceWith } from '../noise/device-config.ts';
 import { formatAddress, formatCidr } from '../noise/ip.ts';
+import type { Node } from '../routing/node.ts';
 import type { Topology } from '../routing/topology.ts';
 import { type PingPair, pingAll } from './checks/ping.ts';
 import type { ClusterReader } from './cluster-reader.ts';
@@ -47,12 +48,14 @@ interface Views {
 
 const now = (): number => Math.floor(Date.now() / 1000);
 
+const sayingOf = ([name, { abilities, leaderClaim }]: readonly [string, Node]) =>
+  [name, { ...(abilities && { abilities }), ...(leaderClaim && { leaderClaim }) }] as const;
+
 const readViews = async ({ plan, reader, publicKeys }: MeshContext): Promise<Views> => {
   const objects = await reader.nodes();
-  const discoveries = new Map(
-    [...objects].map(([name, object]) => [name, nodeRecord(object).node.discoveredEndpoints]),
-  );
-  const view = viewCluster(plan, publicKeys, discoveries, now());
+  const records = [...objects].map(([name, object]) => [name, nodeRecord(object).node] as const);
+  const discoveries = new Map(records.map(([name, node]) => [name, node.discoveredEndpoints]));
+  const view = viewCluster(plan, publicKeys, discoveries, now(), new Map(records.map(sayingOf)));
   const topologies = new Map(nodesOf(plan).map(({ name }) => [name, topologyOf(plan, view, name)]));
   return { objects, discoveries, topologies };
 };

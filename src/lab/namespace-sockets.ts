@@ -10,22 +10,10 @@ import { closeSync } from 'node:fs';
 import { type Server, Socket } from 'node:net';
 import { sys } from '#sys';
 import { enterNamespace, namespacePath } from '../linux/namespaces.ts';
-import {
-  AF_INET,
-  SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  SOCK_NONBLOCK,
-  SOCK_RAW,
-  SOCK_STREAM,
-  SOL_SOCKET,
-} from '../linux/sys.ts';
+import { openPingSocket as openHere } from '../linux/ping-socket.ts';
+import { AF_INET, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET } from '../linux/sys.ts';
 
 const SO_REUSEADDR = 2;
-const IPPROTO_ICMP = 1;
-const SOL_RAW = 255;
-/** linux/icmp.h: a set bit keeps that type away. */
-const ICMP_FILTER = 1;
-const ICMP_ECHOREPLY = 0;
 
 /** struct sockaddr_in, linux/in.h. */
 export function socketAddress(ip: string, port: number): Uint8Array {
@@ -46,10 +34,8 @@ const guarded = (fd: number, prepare: (fd: number) => void): number => {
   }
 };
 
-const openSocket = (netns: string, type: number, protocol = 0): number =>
-  enterNamespace(namespacePath(netns), () =>
-    sys.socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol),
-  );
+const openSocket = (netns: string, type: number): number =>
+  enterNamespace(namespacePath(netns), () => sys.socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 
 /** A bound TCP socket for `server.listen({ fd })`. */
 export function bindStream(netns: string, ip: string, port: number): number {
@@ -59,11 +45,9 @@ export function bindStream(netns: string, ip: string, port: number): number {
   });
 }
 
-/** A raw ICMP socket that hears echo replies only: ping without the ping group. */
+/** A raw ICMP socket that hears echo replies only. */
 export const openPingSocket = (netns: string): number =>
-  guarded(openSocket(netns, SOCK_RAW, IPPROTO_ICMP), (fd) => {
-    sys.setsockopt(fd, SOL_RAW, ICMP_FILTER, ~(1 << ICMP_ECHOREPLY));
-  });
+  enterNamespace(namespacePath(netns), () => openHere());
 
 /** A UDP socket of Node's, bound inside. */
 export function openDatagramSocket(netns: string, ip: string, port: number): Promise<DatagramSocket> {

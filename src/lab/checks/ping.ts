@@ -9,8 +9,8 @@ import { randomInt } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { sys } from '#sys';
+import { createEchoRequest, readEchoReply } from '../../linux/icmp.ts';
 import { MSG_DONTWAIT, POLLIN, WOULD_BLOCK } from '../../linux/sys.ts';
-import { createEchoRequest, readEchoReply } from '../icmp.ts';
 import { openPingSocket, socketAddress } from '../namespace-sockets.ts';
 
 export interface PingPair {

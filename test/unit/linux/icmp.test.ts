@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createEchoRequest, readEchoReply } from '../../../src/lab/icmp.ts';
+import { createEchoRequest, readEchoReply } from '../../../src/linux/icmp.ts';
 
 /** RFC 1071 by the letter: the one's complement sum of a message with its checksum is all ones. */
 const sums = (bytes: Uint8Array): number => {
