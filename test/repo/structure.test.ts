@@ -21,10 +21,12 @@ const arrows: Record<string, readonly string[]> = {
   agent: ['routing', 'noise', 'linux'],
   // What an administrator asks a cluster or a node, before it is printed.
   admin: ['agent', 'routing', 'noise', 'linux'],
+  // A whole mesh in virtual time.
+  simulation: ['agent', 'routing', 'noise'],
   // Objects for kubectl and Helm.
   deploy: ['agent'],
   lab: ['agent', 'routing', 'noise', 'linux'],
-  cli: ['admin', 'deploy', 'lab', 'agent', 'routing', 'noise', 'linux', 'device', 'cni'],
+  cli: ['admin', 'deploy', 'lab', 'simulation', 'agent', 'routing', 'noise', 'linux', 'device', 'cni'],
 };
 
 describe('arrows', () => {
