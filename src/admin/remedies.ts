@@ -19,6 +19,11 @@ const REMEDIES: Readonly<Record<string, string>> = {
   'allowed-location-ip-dropped': `Take the range from the annotation ${KILO}allowed-location-ips of one of the two that offer it.`,
   'key-repeated':
     'Two members share a private key, as after cloning a disk: delete /var/lib/kilo/key on one of them and restart its agent.',
+  'pod-cidr-repeated':
+    'Pod CIDRs are given once: delete the Node and let it join anew, or free the range on the other.',
+  'private-address-repeated': `Set ${KILO}force-internal-ip on one of them; "-" says that it has none.`,
+  'endpoint-repeated': `Set ${KILO}force-endpoint on one of them, with a port of its own behind one address.`,
+  'range-has-host-bits': 'Write the network, or /32 (/128) when one host is meant.',
   'network-claimed-twice':
     'Give one of the two another range: pod CIDRs are in spec.podCIDR of the Node, private addresses in its annotations.',
   'peer-ip-inside-mesh': 'Give the Peer an address outside of pods, nodes and the mesh.',

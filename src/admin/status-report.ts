@@ -116,7 +116,7 @@ export const statusReport = ({ mesh, topology, tunnels, found }: StatusParts): S
 const roleOf = (name: string, segment: Segment | undefined): 'leader' | 'member' | 'out' =>
   segment === undefined ? 'out' : segment.leader.name === name ? 'leader' : 'member';
 
-const NOTICES = new Set(['not-dialable', 'peer-ip-is-default-route']);
+const NOTICES = new Set(['not-dialable', 'range-has-host-bits', 'peer-ip-is-default-route']);
 
 export const problem = (code: string, kind: string, name: string, what: string): StatusProblem => ({
   code,

@@ -48,6 +48,8 @@ export interface Node {
   /** Unix seconds of the last heart-beat. */
   readonly lastSeen: number;
   readonly granularity?: Granularity;
+  /** Unix seconds: when the Node came into the cluster. */
+  readonly createdAt?: number;
   /** Absent where another program is the agent. */
   readonly abilities?: ReadonlySet<Ability>;
   /** The segment it last was in, and that segment's address. */

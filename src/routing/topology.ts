@@ -9,6 +9,7 @@ import { type Address, type Cidr, formatCidr, hostCidr, network } from '../noise
 import { type DraftSegment, filterAllowedLocationIPs } from './allowed-location-ips.ts';
 import { type Claims, claimNetworks } from './claims.ts';
 import { withoutIpv6Way } from './dual-stack.ts';
+import { hostBits } from './host-bits.ts';
 import { electLeader, type LeaderClaim, whyLeads, withoutFailover } from './leader.ts';
 import {
   type Granularity,
@@ -21,6 +22,7 @@ import {
 } from './node.ts';
 import { type Peer, sortPeers, whyPeerNotReady, withoutRepeatedIPs } from './peer.ts';
 import type { Problem } from './problem.ts';
+import { repetitions, withoutRivals } from './rivals.ts';
 import { RoutingError } from './routing-error.ts';
 import { segmentAddresses } from './stable-addresses.ts';
 import { byName, compareText } from './text-order.ts';
@@ -87,8 +89,8 @@ export interface Topology {
 
 export const buildTopology = (view: ClusterView, options: TopologyOptions): Topology => {
   const problems: Problem[] = [];
-  const nodes = readyNodes(view, problems);
-  const self = viewer(view, nodes, options.hostname);
+  const nodes = withoutRivals(readyNodes(view, problems), problems);
+  const self = viewer(view, nodes, options.hostname, problems);
   const ready = view.peers.filter((peer) => {
     const why = whyPeerNotReady(peer);
     if (why !== null) problems.push(peerNotReady(peer, why));
@@ -128,6 +130,7 @@ export const buildTopology = (view: ClusterView, options: TopologyOptions): Topo
   }
   const isLeader = segment.leader === self;
   const claims = claimNetworks(segments, meshPeers, problems);
+  problems.push(...repetitions(segments), ...hostBits(nodes, meshPeers));
   problems.push(...withoutIpv6Way(neighbours(segments)), ...segments.flatMap(replaced));
   return {
     granularity: options.granularity,
@@ -187,7 +190,12 @@ const peerNotReady = (peer: Peer, why: string): Problem => ({
   message: `Peer "${peer.name}" is left out: ${why}.`,
 });
 
-const viewer = (view: ClusterView, nodes: readonly ReadyNode[], hostname: string | undefined): ReadyNode => {
+const viewer = (
+  view: ClusterView,
+  nodes: readonly ReadyNode[],
+  hostname: string | undefined,
+  problems: readonly Problem[],
+): ReadyNode => {
   if (hostname === undefined) {
     const first = nodes[0];
     if (first !== undefined) return first;
@@ -200,7 +208,9 @@ const viewer = (view: ClusterView, nodes: readonly ReadyNode[], hostname: string
     throw new RoutingError('ERR_UNKNOWN_NODE', `did not find any node named "${hostname}" in the cluster`);
   }
   const why = whyNotReady(known, view.now);
-  throw new RoutingError('ERR_NODE_NOT_READY', `Node "${hostname}" cannot join the mesh: ${why}.`);
+  const told = problems.find(({ subject }) => subject.kind === 'node' && subject.name === hostname);
+  const message = `Node "${hostname}" cannot join the mesh: ${why}.`;
+  throw new RoutingError('ERR_NODE_NOT_READY', why === null ? (told?.message ?? message) : message);
 };
 
 /** Segments by key, members by name. A node without a private address cannot be reached by a neighbour. */

@@ -219,7 +219,9 @@ describe.skipIf(!isRoot)('agents', () => {
     };
     // A resolver may take its time to say no.
     while (!(await told()).includes('lost')) await sleep(200);
-    expect(await told()).toBe('endpoint-unresolved lost,peer-invalid bad,peer-ip-inside-mesh greedy');
+    expect(await told()).toBe(
+      'endpoint-unresolved lost,peer-invalid bad,peer-ip-inside-mesh greedy,range-has-host-bits host-bits',
+    );
     expect(world.reaches('a', 'c')).toBe(true);
     for (const name of ['bad', 'greedy', 'lost', 'host-bits']) world.request('DELETE', `${peers}/${name}`);
     await until('their routes to be gone', () => !world.routes('a').join().includes('10.5.'));

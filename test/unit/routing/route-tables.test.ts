@@ -177,7 +177,10 @@ describe('what a kernel is asked to hold', () => {
     const { problems } = lookFrom('a', 'location', fixture);
     expect(problems.map(({ code, subject }) => `${code} ${subject.kind} ${subject.name}`)).toEqual(
       lines(`key-repeated peer a
+             range-has-host-bits peer a
+             range-has-host-bits peer a
              network-claimed-twice peer a
+             range-has-host-bits peer b
              network-claimed-twice segment location:1`),
     );
   });

@@ -34,8 +34,10 @@ const published = (nodes: readonly Node[], granularity: Granularity = 'full', su
   return nodes.map((each) => ({ ...each, ...said(topology, each.name) }));
 };
 
+const podsOf = (name: string): string =>
+  `10.42.${(name.codePointAt(0) ?? 0) + Number(name.slice(1) || 0)}.0/24`;
 const plain = (name: string, more: Partial<Node> = {}): Node => ({
-  ...node({ name, endpoint: '203.0.113.1:1', podCIDR: '10.42.0.0/24' }),
+  ...node({ name, endpoint: `203.0.113.1:${name.codePointAt(0)}`, podCIDR: podsOf(name) }),
   abilities: KEEPS,
   ...more,
 });
