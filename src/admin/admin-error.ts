@@ -10,6 +10,8 @@ export type AdminErrorCode =
   | 'ERR_ADMIN_UNKNOWN'
   | 'ERR_ADMIN_MANIFEST'
   | 'ERR_ADMIN_CONNECT'
+  | 'ERR_ADMIN_CLIENT'
+  | 'ERR_ADMIN_IMPORT'
   | 'ERR_ADMIN_LISTEN';
 
 export class AdminError extends Error {

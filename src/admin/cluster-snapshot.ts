@@ -8,6 +8,7 @@ import type { KubernetesClient } from '../agent/kubernetes/client.ts';
 import { isKubernetesError } from '../agent/kubernetes/kubernetes-error.ts';
 import { NODES, type NodeResource, PEERS, type PeerResource } from '../agent/kubernetes/resources.ts';
 import { peerOf, whyPeerInvalid } from '../agent/peer-resource.ts';
+import { type PeerTerms, peerTerms } from '../agent/peer-terms.ts';
 import type { Node } from '../routing/node.ts';
 import type { Peer } from '../routing/peer.ts';
 import { compareText } from '../routing/text-order.ts';
@@ -24,6 +25,8 @@ export interface PeerEntry {
   readonly peer: Peer;
   /** The rule it breaks; null when it takes part. */
   readonly invalid: string | null;
+  /** One that is disabled or has expired takes no part either. */
+  readonly terms: PeerTerms;
 }
 
 export interface ClusterSnapshot {
@@ -54,6 +57,7 @@ export const snapshotOf = ({ nodes, peers, now, topologyLabel }: SnapshotParts):
     resource,
     peer: peerOf(resource),
     invalid: whyPeerInvalid(resource),
+    terms: peerTerms(resource),
   })),
   definesPeers: peers !== null,
   now,

@@ -5,6 +5,7 @@
  * @module
  */
 import { HostNames } from '../agent/host-names.ts';
+import { isInForce } from '../agent/peer-terms.ts';
 import { type Cidr, cidr, formatCidr, network } from '../noise/ip.ts';
 import { type Granularity, isReadyNode, type MeshEndpoint } from '../routing/node.ts';
 import { compareText } from '../routing/text-order.ts';
@@ -43,6 +44,21 @@ export const meshOf = async (snapshot: ClusterSnapshot, options: MeshOptions): P
 export const topologyFrom = ({ view, granularity, subnet }: Mesh, hostname?: string): Topology =>
   buildTopology(view, { granularity, subnet, ...(hostname === undefined ? {} : { hostname }) });
 
+/**
+ * With ranges behind the cluster as a whole, such as its services. The first node by name gets them, as with kgctl; the
+ * overlap filter judges them like any location's.
+ */
+export const withRanges = (mesh: Mesh, ranges: readonly Cidr[]): Mesh => {
+  if (ranges.length === 0) return mesh;
+  const first = topologyFrom(mesh).self;
+  const nodes = mesh.view.nodes.map((node) =>
+    node.name === first.name
+      ? { ...node, allowedLocationIPs: [...node.allowedLocationIPs, ...ranges] }
+      : node,
+  );
+  return { ...mesh, view: { ...mesh.view, nodes } };
+};
+
 const granularityOf = ({ nodes, now }: ClusterSnapshot): Granularity => {
   if (nodes.length === 0) throw new AdminError('ERR_ADMIN_CLUSTER', 'could not get any nodes');
   const ready = nodes.filter(({ node }) => isReadyNode(node, now));
@@ -71,7 +87,9 @@ const mostFrequent = <Text extends string>(texts: readonly Text[]): Text | undef
 
 const resolvedView = async (snapshot: ClusterSnapshot, names: HostNames) => {
   const nodes = snapshot.nodes.map(({ node }) => node);
-  const peers = snapshot.peers.flatMap(({ peer, invalid }) => (invalid === null ? [peer] : []));
+  const peers = snapshot.peers.flatMap(({ peer, invalid, terms }) =>
+    invalid === null && isInForce(terms, snapshot.now) ? [peer] : [],
+  );
   const wanted = new Set([...nodes, ...peers].flatMap(({ endpoint }) => endpoint?.dns ?? []));
   await names.prepare(wanted);
   const withAddress = <Item extends { readonly endpoint?: MeshEndpoint }>(item: Item): Item =>

@@ -19,12 +19,18 @@ export interface Peer {
   /** Seconds; non-zero marks the endpoint as roaming. Nodes do not send keepalives because of it. */
   readonly persistentKeepalive: number;
   readonly allowedIPs: readonly Cidr[];
+  /** Unix seconds: from then on whoever makes a view leaves it out. */
+  readonly expires?: number;
+  /** It may send to these only, which leaders see to in their packet filter; without it there is no bound. */
+  readonly allow?: readonly Cidr[];
 }
 
 /** Why a Peer is left out; null when it takes part. An endpoint is not needed. */
 export const whyPeerNotReady = (peer: Peer): string | null => {
   if (!isKey(peer.key)) return 'its publicKey is not a WireGuard key';
   if (peer.allowedIPs.length === 0) return 'it has no allowedIPs';
+  if (peer.allow !== undefined && peer.allowedIPs.some(({ prefix }) => prefix === 0))
+    return 'it is bound to what kilowire.dev/allow says, and a sender of everything cannot be told from others: take the default route out of its allowedIPs';
   return null;
 };
 

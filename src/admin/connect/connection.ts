@@ -16,7 +16,7 @@ import type { DeviceConfig } from '../../noise/device-config.ts';
 import { type Cidr, formatCidr } from '../../noise/ip.ts';
 import { type OutsidePlan, outsidePlan } from '../../routing/outside.ts';
 import { AdminError } from '../admin-error.ts';
-import { type GranularityFlag, type Mesh, meshOf, topologyFrom } from '../mesh.ts';
+import { type GranularityFlag, meshOf, topologyFrom, withRanges } from '../mesh.ts';
 import { ClusterCopy } from './cluster-copy.ts';
 import { HostLink } from './host-link.ts';
 import { checkPeer, createPeer, deletePeer, findPeer, type OwnPeer } from './own-peer.ts';
@@ -265,15 +265,3 @@ export class Connection {
     for (const failure of failures) log.error(failure);
   }
 }
-
-/** kgctl gives them to the first node by name; the overlap filter judges them like any location's. */
-const withRanges = (mesh: Mesh, ranges: readonly Cidr[]): Mesh => {
-  const first = topologyFrom(mesh).self;
-  if (ranges.length === 0) return mesh;
-  const nodes = mesh.view.nodes.map((node) =>
-    node.name === first.name
-      ? { ...node, allowedLocationIPs: [...node.allowedLocationIPs, ...ranges] }
-      : node,
-  );
-  return { ...mesh, view: { ...mesh.view, nodes } };
-};

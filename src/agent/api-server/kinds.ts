@@ -9,6 +9,7 @@ import {
   LEASES,
   NODES,
   PODS,
+  SERVICES,
 } from '../kubernetes/resources.ts';
 
 export interface Kind {
@@ -33,6 +34,7 @@ export const BUILT_IN: readonly Kind[] = [
   NODES,
   NAMESPACES,
   PODS,
+  SERVICES,
   EVENTS,
   LEASES,
   CUSTOM_RESOURCE_DEFINITIONS,

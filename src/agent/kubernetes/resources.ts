@@ -36,6 +36,10 @@ export interface PodResource extends KubernetesObject {
   };
 }
 
+export interface ServiceResource extends KubernetesObject {
+  readonly spec?: { readonly clusterIP?: string; readonly clusterIPs?: readonly string[] };
+}
+
 export interface PeerSpec {
   readonly allowedIPs?: readonly string[] | null;
   readonly endpoint?: {
@@ -119,6 +123,13 @@ export const PODS: ResourceType<PodResource> = {
   version: 'v1',
   plural: 'pods',
   kind: 'Pod',
+  namespaced: true,
+};
+export const SERVICES: ResourceType<ServiceResource> = {
+  group: '',
+  version: 'v1',
+  plural: 'services',
+  kind: 'Service',
   namespaced: true,
 };
 export const EVENTS: ResourceType<EventResource> = {
