@@ -209,8 +209,10 @@ export class Agent {
     const topology = this.#outcome?.topology;
     if (topology === undefined) return;
     const now = this.#now();
+    const late = this.#cluster.others.filter(({ lastSeen }) => now - lastSeen >= NODE_LIFETIME_SECONDS);
+    if (late.length === 0) return;
     const members = new Set(topology.segments.flatMap((segment) => segment.members.map(({ name }) => name)));
-    const overdue = this.#cluster.others.filter((node) => members.has(node.name) && !isReadyNode(node, now));
+    const overdue = late.filter(({ name }) => members.has(name));
     if (overdue.some((node) => !isReadyNode(node, this.#viewClock.time))) this.#want();
     else if (overdue.length > 0 && this.#viewClock.silence(now) >= EXPIRY_LOOK_MS / 1000)
       this.#heartBeat.now();
