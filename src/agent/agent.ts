@@ -5,7 +5,7 @@
  * Source: Kilo's agent (events, heart-beat every 30 s, resync); docs/architecture.md.
  * @module
  */
-import { type Ability, isReadyNode } from '../routing/node.ts';
+import { type Ability, isReadyNode, NODE_LIFETIME_SECONDS } from '../routing/node.ts';
 import { sentenceOf } from './agent-error.ts';
 import { AGENT_ANNOTATIONS, LAST_SEEN } from './annotations.ts';
 import { ApiLog } from './api-log.ts';
