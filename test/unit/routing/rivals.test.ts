@@ -124,8 +124,8 @@ test('whoever is left, no two have a key or a pod in common, and the oldest is a
   );
   fc.assert(
     fc.property(any, (shapes) => {
-      const nodes = shapes.map(({ age, key, range }, i) => {
-        const { createdAt: _, ...rest } = make(`n${i}`, 1, { key: keyOf(key), ...pods(range) });
+      const nodes = shapes.map(({ age, key, range }, i): Node => {
+        const { createdAt: _, ...rest }: Node = make(`n${i}`, 1, { key: keyOf(key), ...pods(range) });
         return age === null ? rest : { ...rest, createdAt: age };
       });
       const { members } = see(nodes);
