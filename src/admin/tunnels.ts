@@ -22,6 +22,8 @@ export interface Tunnel {
   /** Seconds since the last handshake; null: never. */
   readonly handshakeAge: number | null;
   readonly roundTripMs: number | null;
+  /** The largest packet that gets to the endpoint whole. */
+  readonly pathMtu: number | null;
   readonly receivedBytes: number;
   readonly sentBytes: number;
 }
@@ -50,6 +52,7 @@ interface TunnelStatus {
   /** Unix seconds. */
   readonly lastHandshake: number | null;
   readonly roundTripMs?: number | null;
+  readonly pathMtu?: number | null;
   readonly receivedBytes: number;
   readonly sentBytes: number;
 }
@@ -82,6 +85,7 @@ export const askAgent = async (origin: string, now: number): Promise<AgentReport
             endpoint: tunnel.endpoint,
             handshakeAge: tunnel.lastHandshake === null ? null : Math.max(0, now - tunnel.lastHandshake),
             roundTripMs: tunnel.roundTripMs ?? null,
+            pathMtu: tunnel.pathMtu ?? null,
             receivedBytes: tunnel.receivedBytes,
             sentBytes: tunnel.sentBytes,
           },
@@ -131,7 +135,7 @@ export const localDevice = async (
       : existsSync(path)
         ? new DeviceControl(path)
         : null;
-  const status = (await control?.read().catch(() => null)) ?? null;
+  const status = (await control?.observe().catch(() => null)) ?? null;
   return { interface: interfaceName, mtu: link.mtu, up: link.up, status };
 };
 
@@ -164,6 +168,7 @@ export const tunnelsOf = (
       endpoint: peer.endpoint === undefined ? null : formatEndpoint(peer.endpoint),
       handshakeAge: seconds === 0 ? null : Math.max(0, Math.round(now - seconds)),
       roundTripMs: peer.roundTrip ?? null,
+      pathMtu: peer.pathMtu ?? null,
       receivedBytes: peer.rxBytes,
       sentBytes: peer.txBytes,
     };

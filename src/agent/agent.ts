@@ -209,6 +209,7 @@ export class Agent {
     const topology = this.#outcome?.topology;
     if (topology === undefined) return;
     const now = this.#now();
+    if (topology.peers.some(({ expires }) => expires !== undefined && expires <= now)) this.#want();
     const late = this.#cluster.others.filter(({ lastSeen }) => now - lastSeen >= NODE_LIFETIME_SECONDS);
     if (late.length === 0) return;
     const members = new Set(topology.segments.flatMap((segment) => segment.members.map(({ name }) => name)));
@@ -291,7 +292,9 @@ export class Agent {
 
   /** Of this moment: the last pass may be half a minute old. */
   async #status(): Promise<unknown> {
-    const device = await this.#around.device.control.read().catch(() => this.#outcome?.device ?? null);
+    const { control } = this.#around.device;
+    const observed = control.observe?.() ?? control.read();
+    const device = await observed.catch(() => this.#outcome?.device ?? null);
     return statusOf({
       hostname: this.#options.hostname,
       version: this.#version,

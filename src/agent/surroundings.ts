@@ -26,7 +26,7 @@ export type AgentClient = Pick<KubernetesClient, 'list' | 'watch' | 'create' | '
 /** The device of the WireGuard link. */
 export interface MeshDevice {
   readonly ensure: (link: { readonly kind: string } | undefined) => Promise<'adopted' | 'started'>;
-  readonly control: Pick<DeviceControl, 'read' | 'greet'>;
+  readonly control: Pick<DeviceControl, 'read' | 'greet'> & Partial<Pick<DeviceControl, 'observe'>>;
 }
 
 export interface Surroundings {

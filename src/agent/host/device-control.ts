@@ -16,6 +16,8 @@ const REPLY_END = /(?:^|\n)errno=-?\d+\n\n$/;
 
 export class DeviceControl {
   readonly path: string;
+  /** Until it was asked in vain. */
+  #tellsMore = true;
 
   constructor(path: string) {
     this.path = path;
@@ -23,6 +25,21 @@ export class DeviceControl {
 
   async read(): Promise<DeviceStatus> {
     return parseGet(await this.#converse(Buffer.from('get=1\n\n')));
+  }
+
+  /** Without secrets, and with round trips and path MTUs where the device is ours; another one hangs up on that question. */
+  async observe(): Promise<DeviceStatus> {
+    if (this.#tellsMore) {
+      try {
+        return parseGet(await this.#converse(Buffer.from('kilowire_get=1\n\n')));
+      } catch {
+        // It is another one, or not there: the plain question tells which.
+      }
+    }
+    const { privateKey, ...status } = await this.read();
+    this.#tellsMore = false;
+    privateKey?.fill(0);
+    return status;
   }
 
   async change(change: DeviceChange): Promise<void> {

@@ -37,6 +37,10 @@ export class KernelControl extends DeviceControl {
     });
   }
 
+  override observe(): Promise<DeviceStatus> {
+    return this.read();
+  }
+
   override async change({ peers, ...device }: DeviceChange): Promise<void> {
     this.#with((socket, family) =>
       socket.batch(changeDevice(family, this.#link, { ...device, peers: peers.map(kernelChange) })),
