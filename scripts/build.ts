@@ -10,6 +10,7 @@ import { buildBundles } from './build-bundles.ts';
 import { buildCni } from './build-cni.ts';
 import { buildKernel } from './build-kernel.ts';
 import { buildLibrary } from './build-library.ts';
+import { buildPage } from './build-page.ts';
 import { newest, root } from './tree.ts';
 
 const force = process.argv.includes('--force');
@@ -23,6 +24,11 @@ const steps = [
     product: 'dist/kilowire.js',
     sources: ['src', 'scripts/build-bundles.ts', 'package.json'],
     build: buildBundles,
+  },
+  {
+    product: 'dist/ui-page.js',
+    sources: ['src/ui', 'src/noise', 'scripts/build-page.ts', 'package.json'],
+    build: buildPage,
   },
   {
     product: 'dist/lib/noise.js',

@@ -13,6 +13,7 @@ const APPLICATION = [
   'dist/kilowire.js',
   'dist/kilowire-wg.js',
   'dist/data-plane.js',
+  'dist/ui-page.js',
   'dist/kernel.wasm',
   'dist/chunks',
   'bin',

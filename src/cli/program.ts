@@ -19,6 +19,7 @@ import { planCommand } from './plan.ts';
 import { showconfCommand } from './showconf.ts';
 import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
+import { uiCommand } from './ui.ts';
 import { version } from './version.ts';
 import { versionCommand } from './version-command.ts';
 import { webhookCommand } from './webhook.ts';
@@ -65,6 +66,7 @@ ${EXIT_STATUS}`,
     .addCommand(deviceCommand())
     .addCommand(cniCommand())
     .addCommand(topCommand())
+    .addCommand(uiCommand())
     .addCommand(graphCommand())
     .addCommand(showconfCommand())
     .addCommand(statusCommand())

@@ -23,10 +23,12 @@ const arrows: Record<string, readonly string[]> = {
   admin: ['agent', 'routing', 'noise', 'linux'],
   // A whole mesh in virtual time.
   simulation: ['agent', 'routing', 'noise'],
+  // The page and its server.
+  ui: ['admin', 'agent', 'routing', 'noise'],
   // Objects for kubectl and Helm.
   deploy: ['agent'],
   lab: ['agent', 'routing', 'noise', 'linux'],
-  cli: ['admin', 'deploy', 'lab', 'simulation', 'agent', 'routing', 'noise', 'linux', 'device', 'cni'],
+  cli: ['admin', 'ui', 'deploy', 'lab', 'simulation', 'agent', 'routing', 'noise', 'linux', 'device', 'cni'],
 };
 
 describe('arrows', () => {
