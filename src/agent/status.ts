@@ -5,6 +5,7 @@
 import type { DeviceStatus } from '../noise/device-config.ts';
 import { formatAddress, formatCidr, formatEndpoint } from '../noise/ip.ts';
 import { keyText } from '../routing/key-text.ts';
+import { whyLeads } from '../routing/leader.ts';
 import { formatMeshEndpoint } from '../routing/node.ts';
 import type { Topology } from '../routing/topology.ts';
 import type { Fault } from './faults.ts';
@@ -38,14 +39,20 @@ export const statusOf = ({
   wireguardIP:
     topology === null || topology.wireguardCIDR === null ? null : formatCidr(topology.wireguardCIDR),
   granularity: topology?.granularity ?? null,
-  segments: (topology?.segments ?? []).map(({ location, leader, members, wireguardIP, endpointInForce }) => ({
-    location,
-    leader: leader.name,
-    members: members.map(({ name }) => name),
-    wireguardIP: formatAddress(wireguardIP),
-    endpoint: formatMeshEndpoint(endpointInForce),
-    tunnel: tunnelOf(device, leader.key),
-  })),
+  /** Whether leaders that fail are replaced: all agents must know how. */
+  leaderFailover: topology?.claimsCount ?? null,
+  segments: (topology?.segments ?? []).map(
+    ({ location, leader, claim, members, wireguardIP, endpointInForce }) => ({
+      location,
+      leader: leader.name,
+      why: whyLeads(leader, members, claim),
+      leadsSince: claim?.since ?? null,
+      members: members.map(({ name }) => name),
+      wireguardIP: formatAddress(wireguardIP),
+      endpoint: formatMeshEndpoint(endpointInForce),
+      tunnel: tunnelOf(device, leader.key),
+    }),
+  ),
   peers: (topology?.peers ?? []).map(({ name, key, endpointInForce }) => ({
     name,
     endpoint: endpointInForce === undefined ? null : formatMeshEndpoint(endpointInForce),
