@@ -13,6 +13,8 @@ import { Mirror } from './kubernetes/mirror.ts';
 import { NODES, type NodeResource, PEERS, type PeerResource } from './kubernetes/resources.ts';
 import { ownFingerprint } from './own-annotations.ts';
 import { peerOf, whyPeerInvalid } from './peer-resource.ts';
+import { isInForce, type PeerTerms, peerTerms } from './peer-terms.ts';
+import { ServiceAddresses } from './service-addresses.ts';
 
 /** The node this agent runs on, as the API has it. */
 export interface OwnNode {
@@ -33,6 +35,7 @@ interface KeptNode {
 interface KeptPeer {
   readonly peer: Peer;
   readonly invalid: string | null;
+  readonly terms: PeerTerms;
 }
 
 export interface ClusterOptions {
@@ -54,6 +57,7 @@ export class Cluster {
   readonly #options: ClusterOptions;
   readonly #nodes: Mirror<NodeResource, KeptNode>;
   readonly #peers: Mirror<PeerResource, KeptPeer>;
+  readonly #services: ServiceAddresses;
   readonly #fingerprints = new Map<string, string>();
   /** Nodes that took part in the last topology; null before there was one. */
   #ready: ReadonlySet<string> | null = null;
@@ -76,11 +80,19 @@ export class Cluster {
       onError,
       ...time,
     });
+    this.#services = new ServiceAddresses({ client, onChange, onError });
     this.#peers = new Mirror({
       client,
       type: PEERS,
-      keep: (resource) => ({ peer: peerOf(resource), invalid: whyPeerInvalid(resource) }),
-      onChange,
+      keep: (resource) => ({
+        peer: peerOf(resource),
+        invalid: whyPeerInvalid(resource),
+        terms: peerTerms(resource),
+      }),
+      onChange: () => {
+        this.#wantServices();
+        onChange();
+      },
       onError,
       ...time,
     });
@@ -89,11 +101,12 @@ export class Cluster {
   /** Follows the API until the signal. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all([this.#nodes.run(signal), this.#peers.run(signal)]);
+    this.#services.want(new Set());
   }
 
   /** Whether both have been read once: before that, nothing is known and nothing may be changed. */
   get synced(): boolean {
-    return this.#nodes.synced && this.#peers.synced;
+    return this.#nodes.synced && this.#peers.synced && this.#services.settled;
   }
 
   get own(): OwnNode | undefined {
@@ -112,9 +125,33 @@ export class Cluster {
     return [...this.#nodes.items].flatMap(([name, { record }]) => (name === hostname ? [] : [record.node]));
   }
 
-  /** Those that keep to the rules. */
-  get peers(): readonly Peer[] {
-    return [...this.#peers.items.values()].flatMap(({ peer, invalid }) => (invalid === null ? [peer] : []));
+  /** Those that keep to the rules and take part at this moment, in Unix seconds. */
+  peersAt(now: number): readonly Peer[] {
+    return [...this.#peers.items.values()].flatMap(({ peer, invalid, terms }) =>
+      invalid === null && isInForce(terms, now) ? [this.#onTerms(peer, terms)] : [],
+    );
+  }
+
+  #onTerms(peer: Peer, { expires, allow }: PeerTerms): Peer {
+    if (expires === null && allow === null) return peer;
+    const ranges = allow?.flatMap((each) =>
+      'range' in each ? [each.range] : this.#services.of(each.service),
+    );
+    return {
+      ...peer,
+      ...(expires === null ? {} : { expires }),
+      ...(ranges === undefined ? {} : { allow: ranges }),
+    };
+  }
+
+  #unreachable(service: string): string[] {
+    const why = this.#services.why(service);
+    return why === null ? [] : [`nothing is allowed by ${service}: ${why}.`];
+  }
+
+  #wantServices(): void {
+    const names = [...this.#peers.items.values()].flatMap(({ terms }) => servicesOf(terms));
+    this.#services.want(new Set(names));
   }
 
   get faults(): readonly Fault[] {
@@ -138,7 +175,16 @@ export class Cluster {
             },
           ],
     );
-    return [...nodes, ...peers];
+    const terms = [...this.#peers.items].flatMap(([name, kept]) =>
+      [...kept.terms.faults, ...servicesOf(kept.terms).flatMap((service) => this.#unreachable(service))].map(
+        (what): Fault => ({
+          code: 'peer-terms',
+          subject: { kind: 'peer', name },
+          message: `Peer "${name}": ${what}`,
+        }),
+      ),
+    );
+    return [...nodes, ...peers, ...terms];
   }
 
   /** The API's answer to a patch of the own node: newer than what the watch has told so far. */
@@ -188,3 +234,6 @@ export class Cluster {
     if (matters) this.#options.onChange();
   }
 }
+
+const servicesOf = ({ allow }: PeerTerms): string[] =>
+  (allow ?? []).flatMap((each) => ('service' in each ? [each.service] : []));

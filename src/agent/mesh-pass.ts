@@ -102,7 +102,7 @@ export class MeshPass {
     });
     const told = ownEndpoint(own, addresses, options);
     const self = this.#selfOf(own, told, addresses, links);
-    const { nodes, peers } = await this.#resolved([...cluster.others, self], faults);
+    const { nodes, peers } = await this.#resolved([...cluster.others, self], cluster.peersAt(now), faults);
     const discovered = discoveries(device, nodes, peers, time);
     const view = {
       nodes: nodes.map((each) =>
@@ -213,9 +213,8 @@ export class MeshPass {
   }
 
   /** With addresses for names; a name without one is told, and its owner waits. */
-  async #resolved(nodes: readonly Node[], faults: Fault[]) {
-    const { cluster, names } = this.#context;
-    const { peers } = cluster;
+  async #resolved(nodes: readonly Node[], peers: readonly Peer[], faults: Fault[]) {
+    const { names } = this.#context;
     const owners = [
       ...nodes.map(({ name, endpoint }) => ({ kind: 'node' as const, name, dns: endpoint?.dns })),
       ...peers.map(({ name, endpoint }) => ({ kind: 'peer' as const, name, dns: endpoint?.dns })),

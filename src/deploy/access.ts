@@ -22,6 +22,8 @@ const role: Described = {
   rules: [
     { apiGroups: [''], resources: ['nodes'], verbs: ['list', 'watch', 'patch'] },
     { apiGroups: ['kilo.squat.ai'], resources: ['peers'], verbs: ['list', 'watch'] },
+    // Bounds of Peers may name them.
+    { apiGroups: [''], resources: ['services'], verbs: ['list', 'watch'] },
     { apiGroups: ['apiextensions.k8s.io'], resources: ['customresourcedefinitions'], verbs: ['get'] },
     { apiGroups: [''], resources: ['events'], verbs: ['create', 'patch'] },
   ],

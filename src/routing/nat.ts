@@ -5,32 +5,39 @@
  * @module
  */
 
-import { type Cidr, formatCidr, hostCidr, isIpv6, network } from '../noise/ip.ts';
+import { type Cidr, formatAddress, formatCidr, hostCidr, isIpv6, network } from '../noise/ip.ts';
 import { networkKey } from './ip-prefix.ts';
 import type { Encapsulation, Encapsulator } from './links.ts';
 import { privateAddressOf } from './node.ts';
+import { boundRules } from './peer-bounds.ts';
 import type { Topology } from './topology.ts';
 
 export type Family = 4 | 6;
-export type Verdict = 'ACCEPT' | 'DROP' | 'RETURN' | 'MASQUERADE' | 'KILO-NAT' | 'KILO-IPIP';
+export type Verdict = 'ACCEPT' | 'DROP' | 'RETURN' | 'MASQUERADE' | OwnChain;
+export type OwnChain = 'KILO-NAT' | 'KILO-IPIP' | 'KILO-ALLOW';
 
 /** A chain to make, or to empty when it is there. */
 export interface FilterChain {
   readonly kind: 'chain';
   readonly family: Family;
   readonly table: 'filter' | 'nat';
-  readonly chain: 'KILO-NAT' | 'KILO-IPIP';
+  readonly chain: OwnChain;
 }
 
 export interface FilterRule {
   readonly kind: 'rule';
   readonly family: Family;
   readonly table: 'filter' | 'nat';
-  readonly chain: 'KILO-NAT' | 'KILO-IPIP' | 'INPUT' | 'FORWARD' | 'POSTROUTING';
+  readonly chain: OwnChain | 'INPUT' | 'FORWARD' | 'POSTROUTING';
   /** IPPROTO_IPIP (4), which the protocols database calls so. */
   readonly protocol?: 'ipencap';
   readonly source?: Cidr;
   readonly destination?: Cidr;
+  readonly inInterface?: string;
+  /** Where its connection was first sent to, before any translation. */
+  readonly originalDestination?: Cidr;
+  /** Packets that answer. */
+  readonly direction?: 'REPLY';
   readonly comment: string;
   readonly verdict: Verdict;
 }
@@ -52,6 +59,8 @@ export interface FilterOptions {
   readonly local?: boolean;
   readonly encapsulation?: Encapsulation;
   readonly encapsulator?: Encapsulator;
+  /** Name of the WireGuard link; default kilo0. */
+  readonly wireguard?: string;
 }
 
 export const desiredFilter = (topology: Topology, options: FilterOptions = {}): Filter => {
@@ -94,7 +103,8 @@ export const desiredFilter = (topology: Topology, options: FilterOptions = {}): 
       prepend.push(exempt(cidr, 'Kilo: do not NAT packets destined for peers'));
     }
   }
-  return { append, prepend: once(prepend) };
+  const bounds = boundRules(topology, options.wireguard ?? 'kilo0');
+  return { append: [...append, ...bounds.append], prepend: [...once(prepend), ...bounds.prepend] };
 };
 
 /** The words after `-A` or `-I`, in the order Kilo gives them. */
@@ -103,10 +113,21 @@ export const iptablesArguments = (rule: FilterRule): string[] => {
     ...(rule.protocol === undefined ? [] : ['-p', rule.protocol]),
     ...(rule.source === undefined ? [] : ['-s', formatCidr(rule.source)]),
     ...(rule.destination === undefined ? [] : ['-d', formatCidr(rule.destination)]),
+    ...(rule.inInterface === undefined ? [] : ['-i', rule.inInterface]),
+    ...connectionWords(rule),
   ];
   const comment = ['-m', 'comment', '--comment', rule.comment];
   const words = rule.chain === 'FORWARD' ? [...comment, ...match] : [...match, ...comment];
   return [rule.chain, ...words, '-j', rule.verdict];
+};
+
+/** As iptables-save prints them: a host without its prefix length. */
+export const connectionWords = ({ originalDestination, direction }: FilterRule): string[] => {
+  if (direction !== undefined) return ['-m', 'conntrack', '--ctdir', direction];
+  if (originalDestination === undefined) return [];
+  const { address, prefix } = originalDestination;
+  const text = prefix === address.length * 8 ? formatAddress(address) : formatCidr(originalDestination);
+  return ['-m', 'conntrack', '--ctorigdst', text];
 };
 
 /**

@@ -21,6 +21,7 @@ import { nthAddress } from '../../routing/ip-prefix.ts';
 import type { Links } from '../../routing/links.ts';
 import { desiredFilter } from '../../routing/nat.ts';
 import { podCIDROf, privateAddressOf } from '../../routing/node.ts';
+import { hasBounds, withoutBounded } from '../../routing/peer-bounds.ts';
 import { desiredRoutes, MAIN_TABLE, type Plan, type Route } from '../../routing/routes.ts';
 import type { Topology } from '../../routing/topology.ts';
 import { wireguardConfig } from '../../routing/wireguard-config.ts';
@@ -102,7 +103,9 @@ export class HostProgrammer {
       moved = this.#interface(topology, host) || moved;
       return [];
     });
-    await step('device', () => this.#device(topology, status));
+    // Whoever is bound gets no tunnel before his bounds are in force.
+    if (hasBounds(topology)) await filtered;
+    await step('device', () => this.#device(filterable(topology, faults), status));
     await filtered;
     await step('routes', () =>
       this.#routes(topology, moved ? readLinks(this.#context.socket) : host, links, plan),
@@ -169,10 +172,13 @@ export class HostProgrammer {
       local: options.local,
       encapsulation: options.encapsulation,
       encapsulator: options.encapsulator,
+      wireguard: options.interfaceName,
     });
     const kept = options.dropOtherIpip
       ? append
-      : append.filter((item) => item.kind === 'chain' || item.verdict !== 'DROP');
+      : append.filter(
+          (item) => item.kind === 'chain' || item.chain !== 'INPUT' || item.verdict !== 'DROP',
+        );
     const { written, faults } = await filter.apply({ append: kept, prepend });
     if (written.length > 0) onChange('filter', written.length);
     return faults;
@@ -289,6 +295,10 @@ const withoutPrivate = (plan: Plan, topology: Topology, links: Links): Plan => {
     addresses.some((address) => sameAddress(address, destination.address));
   return { ...plan, routes: plan.routes.filter((route) => !isPrivate(route)) };
 };
+
+/** A host that cannot filter has no tunnel with those whom only its filter would bound. */
+const filterable = (topology: Topology, faults: readonly Fault[]): Topology =>
+  faults.some(({ code }) => code === 'filter') ? withoutBounded(topology) : topology;
 
 /** The one the kernel's module made cannot be deleted; it is left bare, as one of another kind is. */
 const removeTunnel = (socket: NetlinkSocket, { kind, mtu, up }: Link): void => {

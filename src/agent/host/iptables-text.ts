@@ -4,7 +4,7 @@
  * @module
  */
 import { type Cidr, formatCidr, network, parseAddress, parseCidr } from '../../noise/ip.ts';
-import type { Family, Filter, FilterRule } from '../../routing/nat.ts';
+import { connectionWords, type Family, type Filter, type FilterRule } from '../../routing/nat.ts';
 
 export interface SavedRule {
   /** What follows `-A CHAIN`, equal for rules that do the same. */
@@ -28,7 +28,7 @@ export interface WantedChain {
   readonly tail: readonly string[];
 }
 
-const OWN_CHAINS = ['KILO-NAT', 'KILO-IPIP'];
+const OWN_CHAINS = ['KILO-NAT', 'KILO-IPIP', 'KILO-ALLOW'];
 const OWN_COMMENT = 'Kilo: ';
 /** Names protocols(5) has, or had, for number 4. */
 const IPIP_NAMES = ['4', 'ipencap', 'ipip', 'ipv4', 'ip-in-ip'];
@@ -116,8 +116,12 @@ const textOf = (rule: FilterRule): string => {
   const range = (flag: string, cidr: Cidr | undefined): string =>
     cidr === undefined || cidr.prefix === 0 ? '' : `${flag} ${formatCidr(network(cidr))} `;
   const protocol = rule.protocol === undefined ? '' : '-p 4 ';
+  const incoming = rule.inInterface === undefined ? '' : `-i ${rule.inInterface} `;
+  const connection = connectionWords(rule)
+    .map((word) => `${word} `)
+    .join('');
   const comment = commentWords(rule.comment).join(' ');
-  return `${range('-s', rule.source)}${range('-d', rule.destination)}${protocol}${comment} -j ${rule.verdict}`;
+  return `${range('-s', rule.source)}${range('-d', rule.destination)}${protocol}${incoming}${connection}${comment} -j ${rule.verdict}`;
 };
 
 /** What a family shall hold, by `table chain`, as a listing shows it: what is put at the head comes out reversed. */

@@ -267,7 +267,7 @@ describe('the file of a client', () => {
     });
     expect(text).toContain('PostUp = resolvectl dns %i 10.43.0.10; resolvectl domain %i ~svc.cluster.local');
     expect(() => parseConf(text.replace('PRIVATE_KEY', key('Z')))).not.toThrow();
-    expect(() => clientConf({ ...({} as never), snapshot: snapshot() } as never, 'nobody')).toThrow(
+    expect(() => clientConf({ snapshot: snapshot() } as never, 'nobody')).toThrow(
       'There is no client "nobody"',
     );
   });

@@ -6,6 +6,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { ApiServer } from '../../../src/agent/api-server/api-server.ts';
 import { Cluster } from '../../../src/agent/cluster.ts';
 import { KubernetesClient } from '../../../src/agent/kubernetes/client.ts';
+import { PEER_DEFINITION } from '../../../src/agent/peer-definition.ts';
+import { formatCidr } from '../../../src/noise/ip.ts';
 
 const KEY = 'yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=';
 const endings: (() => unknown)[] = [];
@@ -29,7 +31,8 @@ const start = async () => {
   const server = new ApiServer();
   server.store.put('nodes', 'a', node('a', {}));
   server.store.put('nodes', 'b', node('b', {}));
-  const client = new KubernetesClient({ server: await server.listen(), credentials: async () => ({}) });
+  const at = await server.listen();
+  const client = new KubernetesClient({ server: at, credentials: async () => ({}) });
   const seen = { changes: 0, contacts: 0 };
   const cluster = new Cluster({
     client,
@@ -56,7 +59,7 @@ const start = async () => {
     await until(() => seen.contacts > before);
   };
   seen.changes = 0;
-  return { cluster, seen, put };
+  return { cluster, seen, put, server, origin: at.origin };
 };
 
 const until = async (isSo: () => boolean): Promise<void> => {
@@ -107,5 +110,64 @@ describe('a cluster', () => {
     await put({ location: 'eu' }, 'a');
     expect(cluster.own?.annotations['kilo.squat.ai/location']).toBe('eu');
     expect(cluster.others.map(({ name }) => name)).toEqual(['b']);
+  });
+});
+
+describe('Peers on terms', () => {
+  const NOW = 1_795_262_400; // 2026-11-21T12:00:00Z
+  const withPeers = async (...peers: [name: string, annotations: Record<string, string>][]) => {
+    const { cluster, server, origin } = await start();
+    await fetch(`${origin}/apis/apiextensions.k8s.io/v1/customresourcedefinitions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(PEER_DEFINITION),
+    });
+    for (const [at, [name, annotations]] of peers.entries())
+      server.store.put('peers.kilo.squat.ai', name, {
+        apiVersion: 'kilo.squat.ai/v1alpha1',
+        kind: 'Peer',
+        metadata: { name, annotations },
+        spec: { allowedIPs: [`10.5.0.${at + 1}/32`], publicKey: `${String(at).repeat(42)}E=` },
+      });
+    await until(() => cluster.peersAt(0).length + cluster.faults.length > 0);
+    return { cluster, server };
+  };
+  const names = (cluster: Cluster, now: number): string[] => cluster.peersAt(now).map(({ name }) => name);
+
+  it('take part while they are enabled, and until they end', async () => {
+    const { cluster } = await withPeers(
+      ['disabled', { 'kilowire.dev/enabled': 'false' }],
+      ['guest', { 'kilowire.dev/expires': '2026-11-21T12:00:00Z' }],
+      ['laptop', {}],
+    );
+    await until(() => names(cluster, NOW).length > 0);
+    expect(names(cluster, NOW - 1)).toEqual(['guest', 'laptop']);
+    expect(names(cluster, NOW)).toEqual(['laptop']);
+  });
+
+  it('may send to a service by its address of the moment, and to nothing when there is none', async () => {
+    const { cluster, server } = await withPeers([
+      'guest',
+      { 'kilowire.dev/allow': 'default/web,10.42.0.0/16' },
+    ]);
+    const allowed = () => cluster.peersAt(NOW)[0]?.allow?.map(formatCidr);
+    await until(() => cluster.faults.some(({ message }) => message.includes('there is no such Service')));
+    expect(allowed()).toEqual(['10.42.0.0/16']);
+    const put = (spec: object) =>
+      server.store.put('services', 'default/web', {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name: 'web', namespace: 'default' },
+        spec,
+      } as never);
+    put({ clusterIP: '10.43.0.80', clusterIPs: ['10.43.0.80', 'fd43::80'] });
+    await until(() => allowed()?.length === 3);
+    expect(allowed()).toEqual(['10.43.0.80/32', 'fd43::80/128', '10.42.0.0/16']);
+    expect(cluster.faults).toEqual([]);
+    put({ clusterIP: 'None', clusterIPs: ['None'] });
+    await until(() => allowed()?.length === 1);
+    expect(cluster.faults[0]?.message).toContain('it is headless');
+    server.store.delete('services', 'default/web');
+    await until(() => cluster.faults.some(({ message }) => message.includes('there is no such Service')));
   });
 });
