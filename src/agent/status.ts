@@ -70,5 +70,6 @@ const tunnelOf = (device: DeviceStatus | null, key: string) => {
     receivedBytes: peer.rxBytes,
     sentBytes: peer.txBytes,
     roundTripMs: peer.roundTrip ?? null,
+    pathMtu: peer.pathMtu ?? null,
   };
 };
