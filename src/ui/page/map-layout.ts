@@ -43,6 +43,9 @@ interface Body extends SimulationNodeDatum {
 
 const TICKS = 300;
 const PEER_RADIUS = 14;
+/** So many clouds at most stand on one circle; more are pushed about. */
+const MOST_ON_CIRCLE = 8;
+const CLOUD_GAP = 120;
 const LEAST_WIDTH = 760;
 const LEAST_HEIGHT = 460;
 /** Nodes are dots from so many on. */
@@ -81,34 +84,18 @@ export const layOut = (snapshot: MeshSnapshot, before: MapLayout | null): MapLay
   const nodeRadius = crowded ? 8 : 17;
   const groups = Map.groupBy(names, (name) => snapshot.nodes[name]?.location ?? '');
   const locations = [...groups.keys()].sort();
-  const bodies = [
-    ...locations.map((location, index): Body => {
-      const members = groups.get(location)?.length ?? 0;
-      const angle = (2 * Math.PI * index) / locations.length - Math.PI / 2;
-      const old = before?.discs.find((disc) => disc.location === location);
-      const far = locations.length === 1 ? 0 : 150 + 40 * locations.length;
-      return {
-        id: location,
-        kind: 'disc',
-        radius: ringRadius(members, spacing) + nodeRadius + (crowded ? 14 : 34),
-        x: old?.x ?? far * 1.5 * Math.cos(angle),
-        y: old?.y ?? far * Math.sin(angle),
-      };
-    }),
-    ...Object.keys(snapshot.peers)
-      .sort()
-      .map((name, index): Body => {
-        const old = before?.peers.get(name);
-        const angle = index * 2.4;
-        return {
-          id: name,
-          kind: 'peer',
-          radius: PEER_RADIUS,
-          x: old?.x ?? 420 * Math.cos(angle),
-          y: old?.y ?? 300 * Math.sin(angle),
-        };
-      }),
-  ];
+  const edge = nodeRadius + (crowded ? 14 : 34);
+  const radii = locations.map((location) => ringRadius(groups.get(location)?.length ?? 0, spacing) + edge);
+  const places = circle(radii);
+  const discBodies = locations.map((location, index): Body => {
+    const radius = radii[index] ?? 0;
+    const old = before?.discs.find((disc) => disc.location === location);
+    const place = places[index] ?? { x: 0, y: 0 };
+    return locations.length <= MOST_ON_CIRCLE
+      ? { id: location, kind: 'disc', radius, ...place, fx: place.x, fy: place.y }
+      : { id: location, kind: 'disc', radius, x: old?.x ?? place.x, y: old?.y ?? place.y };
+  });
+  const bodies = [...discBodies, ...peerBodies(snapshot, discBodies, before)];
   settle(bodies, snapshot);
   const discs = bodies
     .filter(({ kind }) => kind === 'disc')
@@ -125,6 +112,49 @@ export const layOut = (snapshot: MeshSnapshot, before: MapLayout | null): MapLay
   return { discs, nodes, peers, nodeRadius, box: boxOf(bodies) };
 };
 
+/** On an ellipse, since the stage is wider than high: lines between a few clouds then cross no third one. */
+const circle = (radii: readonly number[]): Spot[] => {
+  const count = radii.length;
+  if (count === 1) return [{ x: 0, y: 0 }];
+  const far = (Math.max(...radii) + CLOUD_GAP / 2) / Math.sin(Math.PI / count);
+  // An even number stands so that two are on top and two below.
+  const turn = count % 2 === 0 ? Math.PI / count : 0;
+  return radii.map((_radius, index) => {
+    const angle = (2 * Math.PI * index) / count - Math.PI / 2 + turn;
+    return { x: far * (count === 2 ? 1 : 1.3) * Math.cos(angle), y: far * Math.sin(angle) };
+  });
+};
+
+/** Outside of the cloud they use, beside one another; who uses none stands below. */
+const peerBodies = (snapshot: MeshSnapshot, discs: readonly Body[], before: MapLayout | null): Body[] => {
+  const guests = new Map<string | null, number>();
+  const below = Math.max(0, ...discs.map(({ y, radius }) => y + radius));
+  const homes = Object.keys(snapshot.peers)
+    .sort()
+    .map((name) => [name, homeOf(name, snapshot.tunnels, snapshot.nodes)] as const);
+  const homeless = homes.filter(([, home]) => home === null).length;
+  return homes.map(([name, home]): Body => {
+    const disc = discs.find(({ id }) => id === home);
+    const nth = guests.get(home) ?? 0;
+    guests.set(home, nth + 1);
+    const outward = disc === undefined ? Math.PI / 2 : Math.atan2(disc.y, disc.x);
+    const angle = outward + Math.ceil(nth / 2) * 0.5 * (nth % 2 === 0 ? 1 : -1);
+    const peer = { id: name, kind: 'peer', radius: PEER_RADIUS } as const;
+    if (disc === undefined) {
+      const x = (nth % 10) * 110 - Math.min(9, homeless - 1) * 55;
+      const y = below + 70 + Math.floor(nth / 10) * 70;
+      return { ...peer, x, y, fx: x, fy: y };
+    }
+    const old = before?.peers.get(name);
+    const far = disc.radius + 70;
+    return {
+      ...peer,
+      x: old?.x ?? disc.x + far * Math.cos(angle),
+      y: old?.y ?? disc.y + far * Math.sin(angle),
+    };
+  });
+};
+
 const leads = ({ nodes }: MeshSnapshot, name: string): boolean => nodes[name]?.role === 'leader';
 
 const settle = (bodies: Body[], snapshot: MeshSnapshot): void => {
@@ -138,7 +168,7 @@ const settle = (bodies: Body[], snapshot: MeshSnapshot): void => {
     .force(
       'apart',
       forceManyBody<Body>()
-        .strength(({ kind, radius }) => (kind === 'disc' ? -30 * radius : -500))
+        .strength(({ kind, radius, fx }) => (kind === 'peer' ? -200 : fx === undefined ? -30 * radius : 0))
         .distanceMax(900),
     )
     // The stage is wider than high.

@@ -55,6 +55,9 @@ export const MapView = ({ snapshot, chosen, onChoose }: MapProps): ComponentChil
   };
   const middle = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
   const related = relatedTo(chosen, snapshot);
+  const own = lines.filter((line) => isOf(line, chosen));
+  const mayLabel = (line: MapLine): boolean =>
+    own.length > 0 ? own.length <= MOST_LABELS && own.includes(line) : lines.length <= MOST_LABELS;
   return h(
     'div',
     { class: 'map' },
@@ -110,7 +113,7 @@ export const MapView = ({ snapshot, chosen, onChoose }: MapProps): ComponentChil
           'g',
           { 'aria-hidden': 'true' },
           lines
-            .filter((line) => line.label !== '' && (lines.length <= MOST_LABELS || isOf(line, chosen)))
+            .filter((line) => line.label !== '' && mayLabel(line))
             .map(({ id, middle: at, label, grade }) =>
               h(
                 'text',
