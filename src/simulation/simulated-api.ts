@@ -165,8 +165,8 @@ export class SimulatedClient implements AgentClient {
     this.#streams.add(stream);
     const began = time.now;
     let heard = began;
-    const end = (): void => stream.wake();
-    options.signal?.addEventListener('abort', end, { once: true });
+    const stop = (): void => stream.wake();
+    options.signal?.addEventListener('abort', stop, { once: true });
     try {
       for (;;) {
         if (options.signal?.aborted) throw unreachable();
@@ -187,15 +187,16 @@ export class SimulatedClient implements AgentClient {
         } else if (time.now - heard >= SILENCE_MS) {
           throw new KubernetesError('ERR_KUBERNETES_SILENT', 'nothing was said for 90 s');
         }
-        const limit = this.#absence === null ? BOOKMARK_MS : SILENCE_MS;
+        const end = began + options.timeoutSeconds * 1000;
+        const due = this.#absence === null ? Math.min(heard + BOOKMARK_MS, end) : heard + SILENCE_MS;
         const { promise, resolve } = Promise.withResolvers<void>();
         stream.wake = resolve;
-        const cancel = time.at(Math.min(heard + limit, began + options.timeoutSeconds * 1000), resolve);
+        const cancel = time.at(due, resolve);
         await promise;
         cancel();
       }
     } finally {
-      options.signal?.removeEventListener('abort', end);
+      options.signal?.removeEventListener('abort', stop);
       this.#streams.delete(stream);
     }
   };
