@@ -147,6 +147,11 @@ export class Timers {
     this.#deadlines.arm(TIMERS_PER_PEER * peer + ZERO_KEYS, now + ZERO_KEYS_AFTER);
   }
 
+  /** An initiation is out, and will be sent again. */
+  isHandshaking(peer: number): boolean {
+    return this.#deadlines.isArmed(TIMERS_PER_PEER * peer + RETRANSMIT);
+  }
+
   /** The initiator got the response, or the responder the first packet under the new key. */
   handshakeComplete(peer: number): void {
     this.#deadlines.disarm(TIMERS_PER_PEER * peer + RETRANSMIT);

@@ -242,7 +242,7 @@ export class Transport {
     if (!this.#isActive(peer)) return;
     this.timers.restartAttempts(peer);
     if (now - this.peers.lastSent(peer) < REKEY_TIMEOUT) return;
-    if (now - this.peers.lastRequested(peer) < REQUEST_INTERVAL) return;
+    if (this.#wasRequested(peer, now)) return;
     this.peers.handshakeRequested(peer, now);
     this.actions.push(INITIATE, peer);
   }
@@ -361,6 +361,11 @@ export class Transport {
           break;
         case ZERO_KEYS_DUE:
           this.keypairs.clear(peer);
+          // What was begun just now is not out of date: after a machine's sleep all of this is due in one turn.
+          if (this.timers.isHandshaking(peer) || this.#wasRequested(peer, now)) {
+            this.timers.sessionDerived(peer, now);
+            break;
+          }
           this.staged.clear(peer);
           this.actions.push(HANDSHAKE_STALE, peer);
           break;
@@ -369,6 +374,10 @@ export class Transport {
   }
 
   /* ---- */
+
+  #wasRequested(peer: number, now: number): boolean {
+    return now - this.peers.lastRequested(peer) < REQUEST_INTERVAL;
+  }
 
   #isActive(peer: number): boolean {
     return this.#isUp && this.hasPeer(peer);

@@ -3,7 +3,7 @@
  * @module
  */
 import { describe, expect, test } from 'vitest';
-import { ipv4, type Sent, scene, World, type WorldNode } from './world.ts';
+import { ipv4, type Sent, scene, WALL_OFFSET, World, type WorldNode } from './world.ts';
 
 const SECOND = 1000;
 
@@ -294,6 +294,38 @@ describe('time', () => {
         expect(node.tunnel.indexCount).toBe(0);
         expect(node.tunnel.nextDeadline()).toBe(Number.POSITIVE_INFINITY);
       }
+    });
+  });
+
+  test('a clock that is set back a day, on again, and back once more costs nothing', () => {
+    const { world, a, b } = established();
+    scene(world, () => {
+      const day = 86_400 * SECOND;
+      for (const offset of [-day, day, -day, 0]) {
+        for (const node of [a, b]) node.tunnel.wallOffset = WALL_OFFSET + offset;
+        chat(world, a, b, 250 * SECOND);
+      }
+      expect(b.inbox).toHaveLength(1001);
+      expect(a.inbox).toHaveLength(1001);
+      // One a rekey and none more: no label was refused.
+      const times = world.times(a, 'initiation');
+      const gaps = times.slice(1).map((at, i) => at - (times[i] as number));
+      expect(gaps.every((gap) => gap > 119 * SECOND && gap < 123 * SECOND)).toBe(true);
+      expect(times.length).toBeGreaterThanOrEqual(8);
+      expect(world.count(b, 'initiation')).toBe(0);
+    });
+  });
+
+  test('a day in which nobody was awake ends with a handshake and the packet that asked for it', () => {
+    const { world, a, b } = established();
+    scene(world, () => {
+      // The machine sleeps: the clock goes on, and no timer is served before it wakes.
+      world.now += 86_400 * SECOND;
+      world.send(a, b, 'good morning');
+      world.run(SECOND);
+      expect(b.inbox.at(-1)).toBe('good morning');
+      expect(world.count(a, 'initiation')).toBe(2);
+      expect(a.tunnel.indexCount).toBeLessThanOrEqual(2);
     });
   });
 

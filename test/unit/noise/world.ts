@@ -43,7 +43,7 @@ interface Flight {
 
 const KINDS: readonly DatagramKind[] = ['initiation', 'response', 'cookie', 'data'];
 /** 2026-11-21, in ms. */
-const WALL_OFFSET = 1_795_219_200_000;
+export const WALL_OFFSET = 1_795_219_200_000;
 
 export class WorldNode {
   readonly name: string;
