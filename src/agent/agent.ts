@@ -267,9 +267,9 @@ export class Agent {
   }
 
   #tell(faults: readonly Fault[]): void {
-    const fresh = this.#faults.update(faults);
+    this.#faults.update(faults);
     const topology = this.#outcome?.topology;
-    void this.#events.tell(fresh, topology !== undefined && topology.segments[0]?.leader === topology.self);
+    void this.#events.tell(this.#faults.current, topology !== undefined && topology.segments[0]?.leader === topology.self);
     this.#metrics.problems(
       this.#faults.current.map(({ code, subject: { kind, name } }) => [{ code, kind, object: name }, 1]),
     );

@@ -11,9 +11,9 @@ import { apiVersionOf, EVENTS, type EventResource, PEERS } from './kubernetes/re
 
 /** Events of objects without a namespace live here. */
 const NAMESPACE = 'default';
-/** The same again is told this often at most. */
-const QUIET_MS = 10 * 60_000;
-/** What one pass may say: a cluster full of faults has a metric. */
+/** What stays wrong is told again when the API has forgotten it (--event-ttl). */
+const QUIET_MS = 60 * 60_000;
+/** What one pass may say; the next goes on. */
 const MOST_AT_ONCE = 10;
 /** Members come and go, and names take a moment to resolve: no news. */
 const NO_NEWS = ['node-not-ready', 'pass'];
@@ -35,7 +35,7 @@ export class FaultEvents {
     this.#options = options;
   }
 
-  /** `speaks`: this agent is the one that speaks for all. */
+  /** All that is wrong at this moment. `speaks`: this agent is the one that speaks for all. */
   async tell(faults: readonly Fault[], speaks: boolean): Promise<void> {
     const { hostname, client, now = Date.now, onError } = this.#options;
     if (this.#forbidden) return;
@@ -43,17 +43,15 @@ export class FaultEvents {
     for (const [key, at] of this.#told) if (time - at > QUIET_MS) this.#told.delete(key);
     const news = faults.filter(({ code, subject }) => {
       const own = subject.name === hostname && subject.kind !== 'peer';
-      return (
-        !NO_NEWS.includes(code) &&
-        (own || speaks) &&
-        !this.#told.has(`${code} ${subject.kind} ${subject.name}`)
-      );
+      return !NO_NEWS.includes(code) && (own || speaks);
     });
-    for (const fault of news.slice(0, MOST_AT_ONCE)) {
-      this.#told.set(`${fault.code} ${fault.subject.kind} ${fault.subject.name}`, time);
+    const untold = news.filter((fault) => !this.#told.has(keyOf(fault))).slice(0, MOST_AT_ONCE);
+    for (const fault of untold) this.#told.set(keyOf(fault), time);
+    for (const [at, fault] of untold.entries()) {
       try {
-        await client.create(EVENTS, eventOf(fault, hostname, time), NAMESPACE);
+        await client.create(EVENTS, eventOf(fault, hostname, time, at), NAMESPACE);
       } catch (error) {
+        for (const left of untold.slice(at)) this.#told.delete(keyOf(left));
         // Kilo's own rights do not include it: then the log and the metric have to do.
         this.#forbidden = isKubernetesError(error, 'ERR_KUBERNETES_FORBIDDEN');
         onError(error);
@@ -63,7 +61,16 @@ export class FaultEvents {
   }
 }
 
-const eventOf = ({ code, subject, message }: Fault, hostname: string, time: number): EventResource => {
+/** Numbers in a sentence change while it stays the same. */
+const keyOf = ({ code, subject, message }: Fault): string =>
+  `${code} ${subject.kind} ${subject.name} ${message.replace(/\d+/g, '')}`;
+
+const eventOf = (
+  { code, subject, message }: Fault,
+  hostname: string,
+  time: number,
+  number: number,
+): EventResource => {
   const at = new Date(time).toISOString().replace(/\.\d+Z$/, 'Z');
   const involvedObject =
     subject.kind === 'peer'
@@ -71,7 +78,10 @@ const eventOf = ({ code, subject, message }: Fault, hostname: string, time: numb
       : // kubectl finds a Node's events by its name as uid.
         { apiVersion: 'v1', kind: 'Node', name: nodeOf(subject, hostname), uid: nodeOf(subject, hostname) };
   return {
-    metadata: { name: `${subject.name.slice(0, 200)}.${time.toString(16)}.${code}`, namespace: NAMESPACE },
+    metadata: {
+      name: `${subject.name.slice(0, 200)}.${time.toString(16)}${number}.${code}`,
+      namespace: NAMESPACE,
+    },
     involvedObject,
     reason: code.replace(/(?:^|-)([a-z])/g, (_all, letter: string) => letter.toUpperCase()),
     message: message.slice(0, 1024),

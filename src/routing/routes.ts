@@ -76,11 +76,18 @@ export const desiredRoutes = (topology: Topology, options: RouteOptions): Plan =
     // Another member's slip must not turn away what a host reaches by itself: a route would replace its own.
     const destination = network(route.destination);
     if (own.some((cidr) => sameCidr(cidr, destination))) continue;
+    // A neighbour that says it has this host's private address is no way to anywhere, and kernels refuse it.
+    if (route.via !== undefined && isOwn(topology, route.via)) continue;
     // One table holds one route for a destination, and refuses host bits (EINVAL).
     const key = `${route.table} ${networkKey(destination)}`;
     if (!kept.has(key)) kept.set(key, { ...route, destination });
   }
   return { routes: [...kept.values()], rules };
+};
+
+const isOwn = ({ self }: Topology, address: Address): boolean => {
+  const own = privateAddressOf(self);
+  return own !== null && sameAddress(own, address);
 };
 
 /** What Kilo asks for, in its order and with its texts: host bits and repeated destinations too. */

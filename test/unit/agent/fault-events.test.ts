@@ -15,12 +15,15 @@ const PEER: Fault = {
 };
 const OWN: Fault = { code: 'routes', subject: { kind: 'host', name: 'n1' }, message: 'no route' };
 
-const teller = (refuse?: Error) => {
+const teller = (always?: Error) => {
+  const refuse: { next?: Error | undefined } = {};
   const said: EventResource[] = [];
   const errors: unknown[] = [];
   const clock = { now: 1_000_000 };
   const create = async (_type: unknown, event: EventResource): Promise<never> => {
-    if (refuse !== undefined) throw refuse;
+    const refusal = always ?? refuse.next;
+    refuse.next = undefined;
+    if (refusal !== undefined) throw refusal;
     said.push(event);
     return event as never;
   };
@@ -30,7 +33,7 @@ const teller = (refuse?: Error) => {
     now: () => clock.now,
     onError: (error) => errors.push(error),
   });
-  return { events, said, errors, clock };
+  return { events, said, errors, clock, refuse };
 };
 
 describe('events', () => {
@@ -59,7 +62,7 @@ describe('events', () => {
     await events.tell([PEER], true);
     await events.tell([PEER], true);
     expect(said).toHaveLength(1);
-    clock.now += 11 * 60_000;
+    clock.now += 61 * 60_000;
     await events.tell([PEER], true);
     expect(said).toHaveLength(2);
   });
@@ -79,5 +82,26 @@ describe('events', () => {
     }));
     await events.tell(many, true);
     expect(said).toHaveLength(10);
+    // Those that are left come with the passes after.
+    await events.tell(many, true);
+    expect(new Set(said.map(({ involvedObject }) => involvedObject.name)).size).toBe(20);
+  });
+
+  it('of one object and one kind are two when they say different things, and no more when only numbers change', async () => {
+    const { events, said } = teller();
+    const late = (message: string): Fault => ({ ...PEER, message });
+    await events.tell([PEER, late('Peer "laptop": y'), late('it is 3 s old')], true);
+    await events.tell([late('it is 33 s old')], true);
+    expect(said).toHaveLength(3);
+    expect(new Set(said.map(({ metadata }) => metadata.name)).size).toBe(3);
+  });
+
+  it('that did not arrive are told again', async () => {
+    const { events, said, errors, refuse } = teller();
+    refuse.next = new KubernetesError('ERR_KUBERNETES_TIMEOUT', 'no answer');
+    await events.tell([PEER, OWN], true);
+    expect([said.length, errors.length]).toEqual([0, 1]);
+    await events.tell([PEER, OWN], true);
+    expect(said).toHaveLength(2);
   });
 });
