@@ -26,7 +26,7 @@ export function takeSnapshot({ transport, memory, drops }: PlaneParts, slabBytes
   peers.forEach((peer, row) => {
     numbers[row * 3] = transport.txBytes(peer);
     numbers[row * 3 + 1] = transport.rxBytes(peer);
-    numbers[row * 3 + 2] = transport.lastHandshake(peer);
+    numbers[row * 3 + 2] = transport.peers.lastHandshake(peer);
   });
   // Packets wait for this: records that lie next to each other are copied at once.
   for (let row = 0; row < peers.length; ) {

@@ -27,6 +27,9 @@ const LAST_SENT = 3;
 const LAST_REQUESTED = 4;
 const LONG_AGO = Number.NEGATIVE_INFINITY;
 
+/** While a request is on its way to the thread that does handshakes, packets do not repeat it. */
+const REQUEST_INTERVAL = 100;
+
 export class PeerTable {
   /** One more than the highest peer ever added. */
   limit = 0;
@@ -151,6 +154,11 @@ export class PeerTable {
   /** When an initiation was last asked for. */
   lastRequested(peer: number): number {
     return this.#records[RECORD * peer + LAST_REQUESTED] as number;
+  }
+
+  /** One was asked for just now. */
+  isRequested(peer: number, now: number): boolean {
+    return now - this.lastRequested(peer) < REQUEST_INTERVAL;
   }
 
   handshakeRequested(peer: number, now: number): void {

@@ -62,9 +62,6 @@ export {
   WRONG_SOURCE,
 } from './transport-types.ts';
 
-/** While a request is on its way to the thread that does handshakes, packets do not repeat it. */
-const REQUEST_INTERVAL = 100;
-
 export class Transport {
   readonly actions: ActionQueue = new ActionQueue();
   readonly allowedIps: AllowedIps = new AllowedIps();
@@ -188,11 +185,6 @@ export class Transport {
     return this.peers.rxBytes(peer);
   }
 
-  /** Wall clock in ms of the last completed handshake, 0: never. */
-  lastHandshake(peer: number): number {
-    return this.peers.lastHandshake(peer);
-  }
-
   /* ---- Handshake messages, done elsewhere ---- */
 
   /** A valid initiation or response of `bytes` came from the peer. */
@@ -242,7 +234,7 @@ export class Transport {
     if (!this.#isActive(peer)) return;
     this.timers.restartAttempts(peer);
     if (now - this.peers.lastSent(peer) < REKEY_TIMEOUT) return;
-    if (this.#wasRequested(peer, now)) return;
+    if (this.peers.isRequested(peer, now)) return;
     this.peers.handshakeRequested(peer, now);
     this.actions.push(INITIATE, peer);
   }
@@ -362,7 +354,7 @@ export class Transport {
         case ZERO_KEYS_DUE:
           this.keypairs.clear(peer);
           // What was begun just now is not out of date: after a machine's sleep all of this is due in one turn.
-          if (this.timers.isHandshaking(peer) || this.#wasRequested(peer, now)) {
+          if (this.timers.isHandshaking(peer) || this.peers.isRequested(peer, now)) {
             this.timers.sessionDerived(peer, now);
             break;
           }
@@ -374,10 +366,6 @@ export class Transport {
   }
 
   /* ---- */
-
-  #wasRequested(peer: number, now: number): boolean {
-    return now - this.peers.lastRequested(peer) < REQUEST_INTERVAL;
-  }
 
   #isActive(peer: number): boolean {
     return this.#isUp && this.hasPeer(peer);

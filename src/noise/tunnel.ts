@@ -196,7 +196,7 @@ export class Tunnel {
       endpoint: transport.hasEndpoint(peer) ? this.#endpoint(peer).slice() : null,
       txBytes: transport.txBytes(peer),
       rxBytes: transport.rxBytes(peer),
-      lastHandshake: transport.lastHandshake(peer),
+      lastHandshake: transport.peers.lastHandshake(peer),
       hasSession: transport.keypairs.current(peer) !== NONE,
     };
   }

@@ -108,7 +108,7 @@ describe('a transport in another process', () => {
     expect(to.transport.txBytes(1)).toBe(1480);
     expect(to.transport.rxBytes(1)).toBe(96);
     // By hand: the initiator's second handshake was complete at 5000 on a clock that is 10^12 behind.
-    expect(to.transport.lastHandshake(1)).toBe(1e12 + 5000);
+    expect(to.transport.peers.lastHandshake(1)).toBe(1e12 + 5000);
     const at = to.transport.endpointOffset(1);
     expect([...to.memory.subarray(at, at + 8)]).toEqual([2, 0, 0x27, 0x13, 192, 0, 2, 1]);
     expect(to.transport.timers.keepaliveInterval(1)).toBe(25);

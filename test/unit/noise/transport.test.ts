@@ -213,10 +213,10 @@ describe('receiving', () => {
     const slot = install(false, 0);
     stage(10);
     wanted();
-    expect(transport.lastHandshake(PEER)).toBe(0);
+    expect(transport.peers.lastHandshake(PEER)).toBe(0);
     expect(transport.opened(slot, 0, 0, 500)).toBe(CONFIRMED);
     expect(wanted()).toEqual([`flush ${PEER}`]);
-    expect(transport.lastHandshake(PEER)).toBe(1_700_000_000_500);
+    expect(transport.peers.lastHandshake(PEER)).toBe(1_700_000_000_500);
     expect(transport.opened(slot, 0, 0, 500)).toBe(REPLAYED);
     expect(transport.opened(slot, 0, 1, 500)).toBe(ACCEPTED);
   });
