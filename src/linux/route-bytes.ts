@@ -20,6 +20,8 @@ const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
+const RTA_METRICS = 8;
+const RTAX_MTU = 2;
 const RTA_TABLE = 15;
 const RTA_VIA = 18;
 
@@ -35,6 +37,8 @@ export interface RouteBytes {
   readonly metric: number;
   readonly gateway: Uint8Array | undefined;
   readonly source: Uint8Array | undefined;
+  /** Of the route itself, when it has one. */
+  readonly mtu: number | undefined;
   /** Index of the link it leaves by. */
   readonly link: number | undefined;
 }
@@ -74,6 +78,7 @@ const readRouteBytes = ({ payload }: Message): RouteBytes | undefined => {
   let gateway: Uint8Array | undefined;
   let source: Uint8Array | undefined;
   let link: number | undefined;
+  let mtu: number | undefined;
   for (let at = ROUTE_HEADER; at + 4 <= payload.length; ) {
     const length = view.getUint16(at, LITTLE_ENDIAN);
     const end = at + length;
@@ -84,6 +89,7 @@ const readRouteBytes = ({ payload }: Message): RouteBytes | undefined => {
     // struct rtvia: the family first
     else if (type === RTA_VIA) gateway = payload.subarray(at + 6, end);
     else if (type === RTA_PREFSRC) source = payload.subarray(at + 4, end);
+    else if (type === RTA_METRICS) mtu = readMtu(view, at + 4, end);
     else if (length >= 8) {
       if (type === RTA_OIF) link = view.getUint32(at + 4, LITTLE_ENDIAN);
       else if (type === RTA_PRIORITY) metric = view.getUint32(at + 4, LITTLE_ENDIAN);
@@ -103,6 +109,17 @@ const readRouteBytes = ({ payload }: Message): RouteBytes | undefined => {
     metric,
     gateway,
     source,
+    mtu,
     link,
   };
+};
+
+const readMtu = (view: DataView, begin: number, end: number): number | undefined => {
+  for (let at = begin; at + 8 <= end; ) {
+    const length = view.getUint16(at, LITTLE_ENDIAN);
+    if (length < 4) return undefined;
+    if (view.getUint16(at + 2, LITTLE_ENDIAN) === RTAX_MTU) return view.getUint32(at + 4, LITTLE_ENDIAN);
+    at += (length + 3) & ~3;
+  }
+  return undefined;
 };

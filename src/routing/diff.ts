@@ -63,6 +63,7 @@ const routeKey = (route: Route): string => `${route.table} ${networkKey(route.de
 const sameRoute = (a: Route, b: Route): boolean =>
   a.device === b.device &&
   a.onlink === b.onlink &&
+  a.mtu === b.mtu &&
   sameOptional(a.via, b.via) &&
   sameOptional(a.source, b.source);
 

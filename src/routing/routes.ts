@@ -37,6 +37,8 @@ export interface Route {
   /** The gateway is reachable on the link although no address says so (RTNH_F_ONLINK). */
   readonly onlink: boolean;
   readonly table: number;
+  /** Smaller than the link's: the way under this tunnel carries no more (RTAX_MTU). */
+  readonly mtu?: number;
 }
 
 export interface Rule {
@@ -60,6 +62,8 @@ export interface RouteOptions {
   readonly encapsulator?: Encapsulator;
   /** Route between nodes of one location; false leaves that to another network plugin. Default true. */
   readonly local?: boolean;
+  /** What fits into the tunnel with a member, where that is less than its link's. */
+  readonly tunnelMtu?: (claimant: Segment | MeshPeer) => number | undefined;
 }
 
 /** What a host shall hold: what Kilo asks for, as far as a kernel can keep it and its owner has a right to it. */
@@ -80,7 +84,9 @@ export const desiredRoutes = (topology: Topology, options: RouteOptions): Plan =
     if (route.via !== undefined && isOwn(topology, route.via)) continue;
     // One table holds one route for a destination, and refuses host bits (EINVAL).
     const key = `${route.table} ${networkKey(destination)}`;
-    if (!kept.has(key)) kept.set(key, { ...route, destination });
+    if (kept.has(key)) continue;
+    const mtu = route.device === options.links.wireguard ? options.tunnelMtu?.(claimant) : undefined;
+    kept.set(key, { ...route, destination, ...(mtu === undefined ? {} : { mtu }) });
   }
   return { routes: [...kept.values()], rules };
 };

@@ -8,21 +8,13 @@ import { deleteAddress } from '../../linux/address.ts';
 import { changeLink, type Link } from '../../linux/link.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
 import type { DeviceStatus } from '../../noise/device-config.ts';
-import {
-  type Cidr,
-  contains,
-  formatAddress,
-  formatCidr,
-  hostCidr,
-  sameAddress,
-  sameCidr,
-} from '../../noise/ip.ts';
+import { type Cidr, formatAddress, formatCidr, hostCidr, sameCidr } from '../../noise/ip.ts';
 import { nthAddress } from '../../routing/ip-prefix.ts';
 import type { Links } from '../../routing/links.ts';
 import { desiredFilter } from '../../routing/nat.ts';
 import { podCIDROf, privateAddressOf } from '../../routing/node.ts';
 import { hasBounds, withoutBounded } from '../../routing/peer-bounds.ts';
-import { desiredRoutes, MAIN_TABLE, type Plan, type Route } from '../../routing/routes.ts';
+import { desiredRoutes, type Plan } from '../../routing/routes.ts';
 import type { Topology } from '../../routing/topology.ts';
 import { wireguardConfig } from '../../routing/wireguard-config.ts';
 import { sentenceOf } from '../agent-error.ts';
@@ -31,9 +23,12 @@ import type { AgentOptions } from '../options.ts';
 import { closedChanges, closedNetworks } from './closed-routes.ts';
 import { BRIDGE, keepConflist } from './cni-conflist.ts';
 import type { DeviceControl } from './device-control.ts';
+import { fromOwnPods, tunnelMtus, withoutPrivate } from './host-plan.ts';
 import { applyPlan } from './kernel-routes.ts';
 import { automaticMtu, type HostLinks, hasAddress, linkOfAddress, readLinks } from './links.ts';
 import type { PacketFilter } from './packet-filter.ts';
+import { PathMtus } from './path-mtu.ts';
+import { SegmentSize } from './segment-size.ts';
 import { keepLink, keepTunnel, removeLink } from './wireguard-link.ts';
 
 export interface HostProgrammerOptions {
@@ -46,15 +41,20 @@ export interface HostProgrammerOptions {
   readonly privateKey: Uint8Array;
   /** Something was changed: what, and how much of it. */
   readonly onChange: (what: string, count: number) => void;
+  /** The way to somebody carries more or less than it did. */
+  readonly onPath?: () => void;
 }
 
 const EMPTY: Plan = { routes: [], rules: [] };
 
 export class HostProgrammer {
   readonly #context: HostProgrammerOptions;
+  readonly #paths: PathMtus;
+  readonly #segments = new SegmentSize();
 
   constructor(context: HostProgrammerOptions) {
     this.#context = context;
+    this.#paths = new PathMtus(context.socket, context.onPath);
   }
 
   /** The names in use on this host at this moment. */
@@ -110,6 +110,10 @@ export class HostProgrammer {
     await step('routes', () =>
       this.#routes(topology, moved ? readLinks(this.#context.socket) : host, links, plan),
     );
+    await step('segment-size', () => {
+      this.#segmentSize();
+      return [];
+    });
     await step('cni', () => this.#conflist(topology.self.podCIDRs, host));
     return faults;
   }
@@ -117,7 +121,8 @@ export class HostProgrammer {
   /** Routes whose source address the host does not have would be refused, all of them: they go without. */
   #planFor(topology: Topology, host: HostLinks, links: Links, faults: Fault[]): Plan {
     const { encapsulation, encapsulator, local, routeInternalIPs } = this.#context.options;
-    const asked = desiredRoutes(topology, { links, encapsulation, encapsulator, local });
+    const tunnelMtu = tunnelMtus(topology, host, this.#paths, this.#context.options.mtu);
+    const asked = desiredRoutes(topology, { links, encapsulation, encapsulator, local, tunnelMtu });
     const whole = {
       ...asked,
       routes: asked.routes.map((route) => fromOwnPods(route, topology, host, links)),
@@ -132,6 +137,11 @@ export class HostProgrammer {
     });
     const routes = plan.routes.map(({ source: _, ...route }) => route);
     return { ...plan, routes };
+  }
+
+  #segmentSize(): void {
+    const { options, onChange } = this.#context;
+    if (this.#segments.keep(options.interfaceName)) onChange('segment-size', 1);
   }
 
   #tunnel(topology: Topology, host: HostLinks, links: Links, plan: Plan): boolean {
@@ -176,9 +186,7 @@ export class HostProgrammer {
     });
     const kept = options.dropOtherIpip
       ? append
-      : append.filter(
-          (item) => item.kind === 'chain' || item.chain !== 'INPUT' || item.verdict !== 'DROP',
-        );
+      : append.filter((item) => item.kind === 'chain' || item.chain !== 'INPUT' || item.verdict !== 'DROP');
     const { written, faults } = await filter.apply({ append: kept, prepend });
     if (written.length > 0) onChange('filter', written.length);
     return faults;
@@ -247,6 +255,7 @@ export class HostProgrammer {
         ? { wireguard: options.interfaceName, private: null, tunnel: this.#tunnelName(host) }
         : this.linksFor(host, topology);
     await attempt(async () => faults.push(...(await filter.remove()).faults));
+    await attempt(() => this.#segments.remove());
     await attempt(() => faults.push(...applyPlan(socket, host, links, EMPTY).faults));
     await attempt(() => socket.batch(closedChanges(host.routes, [])));
     if (options.cleanUpInterface || departed) {
@@ -270,31 +279,6 @@ export class HostProgrammer {
     return faults;
   }
 }
-
-/**
- * Of the family of which this node has no private address it has one among its pods: what it says itself must come from
- * there, since nobody takes anything else out of the tunnel.
- */
-const fromOwnPods = (route: Route, { self }: Topology, host: HostLinks, links: Links): Route => {
-  const { length } = route.destination.address;
-  if (route.device !== links.wireguard || route.source !== undefined || length === 4) return route;
-  const pods = self.podCIDRs.find(({ address }) => address.length === length);
-  const own = pods && host.addresses.find(({ cidr }) => contains(pods, cidr.address));
-  return own === undefined ? route : { ...route, source: own.cidr.address };
-};
-
-/** --route-internal-ip=false: private addresses of other nodes are not reached through the mesh. */
-const withoutPrivate = (plan: Plan, topology: Topology, links: Links): Plan => {
-  const addresses = topology.segments
-    .flatMap(({ members }) => members)
-    .flatMap((member) => privateAddressOf(member) ?? []);
-  const isPrivate = ({ destination, table, device }: Plan['routes'][number]): boolean =>
-    table === MAIN_TABLE &&
-    device !== links.private &&
-    destination.prefix === destination.address.length * 8 &&
-    addresses.some((address) => sameAddress(address, destination.address));
-  return { ...plan, routes: plan.routes.filter((route) => !isPrivate(route)) };
-};
 
 /** A host that cannot filter has no tunnel with those whom only its filter would bound. */
 const filterable = (topology: Topology, faults: readonly Fault[]): Topology =>

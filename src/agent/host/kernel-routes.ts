@@ -62,13 +62,17 @@ export const readPlan = (
 /** IPv6 has no metric 0: the kernel makes it 1024. */
 const metricOf = ({ family }: RouteBytes): number => (family === 6 ? 1024 : 0);
 
-const routeOf = ({ address, prefix, gateway, source, onlink, table }: RouteBytes, device: string): Route => ({
+const routeOf = (
+  { address, prefix, gateway, source, onlink, table, mtu }: RouteBytes,
+  device: string,
+): Route => ({
   destination: { address, prefix },
   ...(gateway === undefined ? {} : { via: gateway }),
   device,
   ...(source === undefined ? {} : { source }),
   onlink,
   table,
+  ...(mtu === undefined ? {} : { mtu }),
 });
 
 const ruleOf = (rule: KernelRule): Rule | null => {
@@ -110,13 +114,14 @@ export const applyPlan = (socket: NetlinkSocket, host: HostLinks, links: Links, 
   };
 };
 
-const kernelRoute = ({ destination, via, source, onlink, table }: Route, link: number): NewRoute => ({
+const kernelRoute = ({ destination, via, source, onlink, table, mtu }: Route, link: number): NewRoute => ({
   destination: formatCidr(destination),
   link,
   // onlink says something of a gateway only.
   onlink: onlink && via !== undefined,
   table,
   protocol: PROTOCOL_STATIC,
+  mtu,
   ...(via === undefined ? {} : { gateway: formatAddress(via) }),
   ...(source === undefined ? {} : { source: formatAddress(source) }),
 });
