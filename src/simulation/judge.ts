@@ -112,6 +112,8 @@ export class Judge {
       this.#check('who has seen the same sees the same mesh', theirs.shared === seen.shared, () =>
         [host.name, other.name].join(' and '),
       );
+      // Others have no tunnels; that a Peer was given their key is not their doing.
+      if (!topology.isLeader || !other.topology.isLeader) continue;
       const there = other.peers.has(topology.self.key);
       const here = host.peers.has(other.topology.self.key);
       this.#check('who has seen the same is a peer of its peers', here === there, () =>
@@ -120,18 +122,29 @@ export class Judge {
     }
   }
 
+  get #sound(): readonly Member[] {
+    return this.#simulation.alive.filter(({ shape }) => !this.excused.has(shape.name));
+  }
+
+  #expected(): string {
+    const { options, volunteers } = this.#simulation;
+    const shapes = this.#sound.map(({ shape }) => shape);
+    return JSON.stringify(expectedSegments(shapes, options.granularity, volunteers));
+  }
+
+  /** Whether every agent has the mesh that the members make; no verdict. */
+  isAsExpected(): boolean {
+    const { watched } = this.#simulation;
+    if (watched.length === 0 || watched.some(({ host }) => host.topology === null)) return false;
+    const expected = this.#expected();
+    return watched.every(({ host }) => host.topology !== null && meshText(host.topology) === expected);
+  }
+
   /** After everything has been well for some minutes. */
   calm(): void {
     const simulation = this.#simulation;
-    const { granularity } = simulation.options;
-    const sound = simulation.alive.filter(({ shape }) => !this.excused.has(shape.name));
-    const expected = JSON.stringify(
-      expectedSegments(
-        sound.map(({ shape }) => shape),
-        granularity,
-        simulation.volunteers,
-      ),
-    );
+    const sound = this.#sound;
+    const expected = this.#expected();
     for (const member of simulation.watched) {
       const { host, node, shape } = member;
       this.#check(

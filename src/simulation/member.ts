@@ -29,8 +29,11 @@ export interface MemberShape {
 
 const PORT = 51820;
 
-/** The first two of each location have public addresses; in every fifth location nobody has one. */
-export const shapeOf = (index: number, locations: number): MemberShape => {
+/**
+ * The first two of each location have public addresses, or all where everybody has tunnels with everybody; in every fifth
+ * location nobody has one.
+ */
+export const shapeOf = (index: number, locations: number, granularity: Granularity): MemberShape => {
   const place = index % locations;
   const within = Math.floor(index / locations);
   const isAtHome = place % 5 === 4;
@@ -40,7 +43,8 @@ export const shapeOf = (index: number, locations: number): MemberShape => {
     location: `l${String(place).padStart(2, '0')}`,
     podCIDR: cidr(`10.${64 + high}.${low}.0/24`),
     privateCIDR: cidr(`10.${128 + place}.${within >> 8}.${(within & 0xff) + 1}/16`),
-    publicAddress: isAtHome || within >= 2 ? null : Uint8Array.of(198, 18, high, low),
+    publicAddress:
+      isAtHome || (within >= 2 && granularity === 'location') ? null : Uint8Array.of(198, 18, high, low),
     mapped: { address: Uint8Array.of(198, 19, place, 1), port: 20_000 + within },
     isAtHome,
   };

@@ -73,7 +73,7 @@ export class MeshSimulation {
   add(): Member {
     const index = this.#next++;
     const { locations, agents = Number.POSITIVE_INFINITY, granularity } = this.options;
-    const shape = shapeOf(index, locations);
+    const shape = shapeOf(index, locations, granularity);
     const { name, location, publicAddress, privateCIDR, mapped } = shape;
     const isReal = index < agents;
     const addresses = [privateCIDR, ...(publicAddress === null ? [] : [hostCidr(publicAddress)])];

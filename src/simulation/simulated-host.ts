@@ -41,6 +41,8 @@ export class SimulatedHost {
   topology: Topology | null = null;
   /** Routes, rules and peers that were changed. */
   touched = 0;
+  /** Somebody else has changed it: what the kernel's multicast groups tell an agent. */
+  onChange: () => void = () => {};
   /** After each pass. */
   onPass: (host: SimulatedHost) => void = () => {};
   readonly #life: DeviceLife;
@@ -64,9 +66,11 @@ export class SimulatedHost {
   /** The device's process died: its link, routes and sessions went with it. */
   loseDevice(): void {
     this.#hasDevice = false;
+    this.topology = null;
     this.#peers.clear();
     this.wireguardCIDR = null;
     this.plan = { ...this.plan, routes: this.plan.routes.filter(({ device }) => device !== LINKS.wireguard) };
+    this.onChange();
   }
 
   readonly links = (): HostLinks => {

@@ -12,6 +12,9 @@ import type { Absence, SimulatedApi, SimulatedClient } from './simulated-api.ts'
 import type { SimulatedHost } from './simulated-host.ts';
 import type { VirtualTime } from './virtual-time.ts';
 
+/** An agent looks at what the kernel told this often. */
+const KERNEL_LOOK_MS = 250;
+
 export interface SimulatedNodeOptions {
   readonly name: string;
   readonly flags: Partial<AgentFlags>;
@@ -97,7 +100,10 @@ export class SimulatedNode {
       },
       ofHostname: async () => [],
       resolve,
-      watchKernel: () => ({ ignoreSoFar: () => {}, close: () => {} }),
+      watchKernel: (_links, onChange) => {
+        host.onChange = () => void time.at(time.now + KERNEL_LOOK_MS, onChange);
+        return { ignoreSoFar: () => {}, close: () => {} };
+      },
       serve: async () => async () => {},
       close: () => client.close(),
     }));
