@@ -20,7 +20,8 @@ const image = binaries === undefined ? undefined : builtImage();
 const folders = { executables: '/opt/cni/bin', configuration: '/etc/cni/net.d' };
 const ask = (address: string): string[] => ['curl', '-s', '-m', '5', `http://${address}/cgi-bin/name`];
 /** Sends back what it gets on one connection. */
-const ECHO = "require('net').createServer((s) => s.on('close', () => process.exit()).pipe(s)).listen(9000)";
+const ECHO =
+  "require('net').createServer((s) => s.on('close', () => process.exit()).on('error', () => {}).pipe(s)).listen(9000)";
 /** Sends a byte every 20 ms until it is told to stop, and counts those that come back. */
 const CLIENT = `
 let [sent, back, longest, last] = [0, 0, 0, 0];
@@ -197,5 +198,38 @@ describe.skipIf(image === undefined)('a cluster that is given our network', { ti
     expect(await patch('n0', { metadata: { labels: { 'node-role.kubernetes.io/control-plane': '' } } })).toBe(
       '422',
     );
+  });
+
+  test('leaves nothing on a node that is drained and deleted', async () => {
+    const look = (...command: string[]): Promise<string> =>
+      cluster.inNode(1, ...command).catch((error: unknown) => String(error));
+    const left = async (): Promise<readonly string[]> => [
+      ...[...(await look('ip', '-o', 'link')).matchAll(/\d+: (kilo0|kube-bridge|veth\w+)/g)].map(
+        ([, name = '']) => name,
+      ),
+      ...(await look('ip', 'route')).split('\n').filter((line) => /kilo0|kube-bridge|10\.42\./.test(line)),
+      ...(await look('iptables-save')).split('\n').filter((line) => line.includes('KILO')),
+      ...(
+        await look(
+          'sh',
+          '-c',
+          `ls ${folders.executables}/kilowire ${folders.configuration}/10-kilo.conflist 2>&1`,
+        )
+      )
+        .split('\n')
+        .filter((line) => line.startsWith('/')),
+    ];
+    expect(await left()).toEqual(expect.arrayContaining(['kilo0', 'kube-bridge']));
+    const { podCIDR } = cluster.node(1);
+    expect(await cluster.inNode(0, 'ip', 'route')).toContain(podCIDR);
+    await cluster.kubectl('drain', 'n1', '--ignore-daemonsets', '--force', '--timeout=120s');
+    await cluster.kubectl('delete', 'node', 'n1');
+    // The pods of a Node that is gone are collected after a while.
+    await expect.poll(left, { timeout: 200_000, interval: 1000 }).toEqual([]);
+    // The others have let go of it too.
+    await cluster.until('no route to it', async () => {
+      const routes = await cluster.inNode(0, 'ip', 'route');
+      return !routes.includes(podCIDR);
+    });
   });
 });
