@@ -13,7 +13,13 @@
 import { byRank, claimsOf, type LeaderClaim, rankOf } from './leader.ts';
 import { Liveness } from './liveness.ts';
 import type { ReadyNode } from './node.ts';
-import { type InsideWatch, type OutsideWatch, type ProbePlan, probePlan } from './probe-plan.ts';
+import {
+  type InsideWatch,
+  type OutsideWatch,
+  type ProbePlan,
+  probedAddressOf,
+  probePlan,
+} from './probe-plan.ts';
 import type { Topology } from './topology.ts';
 
 /** After a change, before losses count again: tunnels are made when first used. */
@@ -87,13 +93,22 @@ export class FailOver {
     this.#plan = plan;
     this.liveness.follow(addressesOf(plan));
     for (const watch of plan.outside) {
-      if (before.outside.some(({ segment, leader }) => segment === watch.segment && leader === watch.leader))
-        continue;
+      const former = before.outside.find(({ segment }) => segment === watch.segment)?.leader;
+      if (former === watch.leader) continue;
+      this.#remember(topology, watch, former);
       for (const address of [watch.direct, ...watch.through]) this.liveness.spare(address, ms + SPARE_MS);
     }
     const { inside } = plan;
     if (inside !== null && inside.leader !== before.inside?.leader)
       for (const address of [inside.near, ...inside.beyond]) this.liveness.spare(address, ms + SPARE_MS);
+  }
+
+  /** One that answered as a leader is missed as a member, so a new leader has to pass something on. */
+  #remember({ segments }: Topology, { segment, direct }: OutsideWatch, former: string | undefined): void {
+    const members = segments.find(({ location }) => location === segment)?.members;
+    const node = members?.find(({ name }) => name === former);
+    const address = node === undefined ? undefined : probedAddressOf(node);
+    if (address !== undefined && this.liveness.isKnown(direct)) this.liveness.assume(address);
   }
 
   /** Looks at what has come back; true when there is something new to publish. */

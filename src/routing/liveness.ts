@@ -94,6 +94,12 @@ export class Liveness {
     target.answeredBefore = true;
   }
 
+  /** It has answered at another address of its. */
+  assume(address: string): void {
+    const target = this.#targets.get(address);
+    if (target !== undefined) target.answeredBefore = true;
+  }
+
   isKnown(address: string): boolean {
     return this.#targets.get(address)?.answeredBefore === true;
   }

@@ -67,7 +67,7 @@ const observersOf = (topology: Topology, segment: Segment, count = OBSERVERS): r
 };
 
 /** Echo requests of IPv4 are all we send. */
-const textOf = (node: ReadyNode): string | undefined => {
+export const probedAddressOf = (node: ReadyNode): string | undefined => {
   const address = privateAddressOf(node);
   return address?.length === 4 ? formatAddress(address) : undefined;
 };
@@ -76,7 +76,7 @@ const outsideWatch = (segment: Segment): OutsideWatch[] => {
   if (segment.wireguardIP.length !== 4) return [];
   const through = byRank(segment.members)
     .filter((member) => member !== segment.leader)
-    .flatMap((member) => textOf(member) ?? []);
+    .flatMap((member) => probedAddressOf(member) ?? []);
   return [
     {
       segment: segment.location,
@@ -91,7 +91,7 @@ const insideWatch = (topology: Topology): InsideWatch | null => {
   const { self, segment } = topology;
   const standBys = standBysOf(segment);
   const at = standBys.indexOf(self);
-  const near = textOf(segment.leader);
+  const near = probedAddressOf(segment.leader);
   const observers = observersOf(topology, segment);
   if (at < 0 || near === undefined || observers.length === 0) return null;
   return {
@@ -102,7 +102,7 @@ const insideWatch = (topology: Topology): InsideWatch | null => {
       .filter(({ wireguardIP }) => wireguardIP.length === 4)
       .map(({ wireguardIP }) => formatAddress(wireguardIP))
       .slice(0, BEYOND),
-    ahead: standBys.slice(0, at).flatMap((member) => textOf(member) ?? []),
+    ahead: standBys.slice(0, at).flatMap((member) => probedAddressOf(member) ?? []),
     observers: observers.map(({ leader }) => leader.name),
   };
 };

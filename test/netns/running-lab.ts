@@ -7,9 +7,11 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { startAgent } from '../../src/lab/agents.ts';
 import { deviceSocket, readDevice } from '../../src/lab/device-client.ts';
-import { type LabPlan, type NodePlan, nodesOf, planLab } from '../../src/lab/plan.ts';
+import { startDevice } from '../../src/lab/devices.ts';
+import { type LabPlan, type MeshGranularity, type NodePlan, nodesOf, planLab } from '../../src/lab/plan.ts';
 import { endProcesses } from '../../src/lab/processes.ts';
 import { type LabState, StateFile } from '../../src/lab/state.ts';
+import { UPLINK } from '../../src/lab/underlay.ts';
 import { formatCidr } from '../../src/noise/ip.ts';
 import { keyText } from '../../src/routing/key-text.ts';
 import { end, root, run } from './host.ts';
@@ -55,14 +57,15 @@ export class RunningLab {
     this.plan = plan;
   }
 
-  static up(nodesPerCloud: 1 | 2 = 1): RunningLab {
-    const args = [join(root, 'src/cli/main.ts'), 'lab', 'up', '--nodes', String(nodesPerCloud)];
+  static up(nodesPerCloud: 1 | 2 = 1, granularity: MeshGranularity = 'full'): RunningLab {
+    const shape = ['--nodes', String(nodesPerCloud), '--mesh-granularity', granularity];
+    const args = [join(root, 'src/cli/main.ts'), 'lab', 'up', ...shape];
     const { status, stderr, stdout } = spawnSync(process.execPath, args, {
       encoding: 'utf8',
       timeout: 90_000,
     });
     if (status !== 0) throw new Error(`the lab did not come up: ${stdout}${stderr}`);
-    return new RunningLab(planLab({ nodesPerCloud, granularity: 'full' }));
+    return new RunningLab(planLab({ nodesPerCloud, granularity }));
   }
 
   static down(): void {
@@ -94,6 +97,36 @@ export class RunningLab {
     if (how === 'SIGKILL') process.kill(agent.pid, 'SIGKILL');
     await endProcesses([agent]);
     startAgent(this.#file, state, this.plan, this.node(name));
+  }
+
+  /** Agent and device of a node go without a word, and its cable is dead. */
+  async cutPower(name: string): Promise<void> {
+    const { state } = this;
+    run('ip', '-n', this.node(name).netns, 'link', 'set', UPLINK, 'down');
+    const dead = state.processes.filter(({ of, role }) => of === name && role !== 'daemon');
+    for (const { pid } of dead) process.kill(pid, 'SIGKILL');
+    await endProcesses(dead);
+    this.#file.save({ ...state, processes: state.processes.filter((each) => !dead.includes(each)) });
+  }
+
+  /** The node comes back as after a boot: a new device, the key of before. */
+  restorePower(name: string): void {
+    const node = this.node(name);
+    const { gateway } = this.plan.clouds.find((cloud) => cloud.name === node.cloud)?.lan ?? { gateway: '' };
+    run('ip', '-n', node.netns, 'link', 'set', UPLINK, 'up');
+    run('ip', '-n', node.netns, 'route', 'replace', 'default', 'via', gateway, 'proto', 'static');
+    startDevice(this.#file, this.state, node);
+    startAgent(this.#file, this.state, this.plan, node);
+  }
+
+  /** What the node's agent says of itself. */
+  async ask(name: string, path: string): Promise<unknown> {
+    const child = inside(this.node(name).netns, 'curl', '-s', '-m', '5', `http://127.0.0.1:1107${path}`);
+    const pieces: Buffer[] = [];
+    child.stdout?.on('data', (piece: Buffer) => pieces.push(piece));
+    await once(child, 'close');
+    const text = Buffer.concat(pieces).toString('utf8');
+    return text.startsWith('{') ? JSON.parse(text) : text;
   }
 
   /** Peers with their ranges, routes, rules and address: all that the mesh has of a node. */
