@@ -59,7 +59,9 @@ export class MeshSimulation {
   /** Host names that resolve. */
   readonly dns = new Map<string, Address>();
   #next = 0;
-  #patience: Map<string, number> = new Map();
+  /** At any one time. */
+  mostMembers = 0;
+  #programmed: Map<string, number> = new Map();
 
   constructor(options: SimulationOptions) {
     this.options = options;
@@ -98,6 +100,7 @@ export class MeshSimulation {
     };
     const member: Member = { shape, host, attachment, node, isAlive: true };
     this.members.set(name, member);
+    this.mostMembers = Math.max(this.mostMembers, this.members.size);
     this.network.attach(attachment);
     const object = nodeObject(shape);
     const seconds = Math.floor(this.time.now / 1000);
@@ -221,6 +224,11 @@ export class MeshSimulation {
         return member !== undefined && contains(member.shape.podCIDR, address);
       },
       prepare: (host) => this.#program(host),
+      tunnelLives: (from, to) =>
+        // Who only plays its part discovers nobody: there it is enough that nothing stands between them.
+        [from, to].some(({ host }) => this.members.get(host.name)?.node === null)
+          ? !this.network.isCut(from.location, to.location)
+          : this.network.heard(from, to.key) !== null,
     };
   }
 
@@ -228,8 +236,8 @@ export class MeshSimulation {
   #program(host: SimulatedHost): void {
     const member = this.members.get(host.name);
     const { revision } = this.api.store;
-    if (member === undefined || member.node !== null || this.#patience.get(host.name) === revision) return;
-    this.#patience.set(host.name, revision);
+    if (member === undefined || member.node !== null || this.#programmed.get(host.name) === revision) return;
+    this.#programmed.set(host.name, revision);
     const objects = <Item>(resource: string): Item[] =>
       this.api.store.list(resource).map(([, object]: readonly [string, Stored]) => object as unknown as Item);
     const view = {

@@ -16,7 +16,7 @@ export interface DayResult {
   readonly checks: Readonly<Record<string, number>>;
   /** Of all nodes together. */
   readonly writesPerSecond: number;
-  /** Kilo's: each node once in 30 s. */
+  /** Kilo's: each node once in 30 s; of as many as there were at most. */
   readonly writesAllowed: number;
 }
 
@@ -35,7 +35,7 @@ export const simulateDay = async (options: SimulationOptions, seconds: number): 
     violations: simulation.judge.violations,
     checks: Object.fromEntries(simulation.judge.checks),
     writesPerSecond: (simulation.api.writes - before.writes) / elapsed,
-    writesAllowed: options.nodes / 30,
+    writesAllowed: simulation.mostMembers / 30,
   };
 };
 

@@ -2,7 +2,8 @@
  * The network under a simulated mesh: who can send datagrams to whom, by which addresses, and what devices learn from that.
  * A tunnel lives when both devices know each other and one of them can dial the other; traffic is taken for granted, so sessions
  * that can be made are made. What devices do packet by packet is shown elsewhere, with real tunnels.
- * Source: WireGuard paper §2.1 (roaming), RFC 4787 (endpoint-independent mapping, address-dependent filtering).
+ * Source: WireGuard paper §2.1 (roaming), RFC 4787 (endpoint-independent mapping, address-dependent filtering, hairpinning as
+ * REQ-9 asks for).
  * @module
  */
 import { type Address, type Endpoint, sameAddress, sameEndpoint } from '../noise/ip.ts';
@@ -77,8 +78,9 @@ export class SimulatedNetwork {
       if (endpoint.port === to.port && sameAddress(endpoint.address, to.privateAddress)) return true;
     if (to.publicAddress !== null)
       return endpoint.port === to.port && sameAddress(endpoint.address, to.publicAddress);
-    // The NAT lets in whom its inside sends to as well: both dial.
     if (!sameEndpoint(endpoint, to.mapped)) return false;
+    if (from.location === to.location) return true;
+    // The NAT lets in whom its inside sends to as well: both dial.
     const back = to.host.peers.get(from.key)?.endpoint;
     return back !== undefined && sameEndpoint(back, sourceOf(from, to));
   }

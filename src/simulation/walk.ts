@@ -22,6 +22,8 @@ export interface WalkContext {
   readonly attachmentOf: (name: string) => Attachment | undefined;
   /** Sees to it that a host is programmed that has no agent of its own. */
   readonly prepare: (host: SimulatedHost) => void;
+  /** Whether datagrams between the two devices arrive. */
+  readonly tunnelLives: (from: Attachment, to: Attachment) => boolean;
   /** Whether that host's own pods have the address. */
   readonly hasPod: (name: string, address: Address) => boolean;
 }
@@ -53,7 +55,7 @@ export const walk = (context: WalkContext, from: string, source: Address, destin
     const next = tunnel === undefined ? undefined : context.network.byKey(tunnel.key);
     if (tunnel === undefined || next === undefined) return { hosts, end: 'no-tunnel' };
     context.prepare(next.host);
-    if (!next.up || context.network.heard(here, tunnel.key) === null) return { hosts, end: 'no-way' };
+    if (!next.up || !context.tunnelLives(here, next)) return { hosts, end: 'no-way' };
     const allowed = next.host.peers.get(here.key)?.allowedIps ?? [];
     if (!allowed.some((range) => contains(range, source))) return { hosts, end: 'wrong-source' };
     at = next.host.name;
