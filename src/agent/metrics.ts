@@ -4,6 +4,11 @@
  * @module
  */
 
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Of x86-64, and of arm64 as distributions build it. */
+const PAGE = 4096;
+
 type Labels = Readonly<Record<string, string>>;
 
 interface Metric {
@@ -33,8 +38,13 @@ export class Metrics {
     };
   }
 
-  gauge(name: string, help: string): (value: number, labels?: Labels) => void {
-    const metric = this.#define(name, 'gauge', help);
+  /** @param kind `counter`: somebody else counts, and it is read off. */
+  gauge(
+    name: string,
+    help: string,
+    kind: Metric['kind'] = 'gauge',
+  ): (value: number, labels?: Labels) => void {
+    const metric = this.#define(name, kind, help);
     return (value, labels = {}) => {
       metric.samples.set(labelText(labels), value);
     };
@@ -66,6 +76,14 @@ export class Metrics {
   }
 }
 
+/** The first number of statm is in pages. */
+const virtualMemory = (): number => {
+  const pages = Number(readFileSync('/proc/self/statm', 'latin1').split(' ')[0]);
+  return pages * PAGE;
+};
+
+const openFiles = (): number => readdirSync('/proc/self/fd').length;
+
 /** What an agent counts. */
 export class AgentMetrics {
   readonly #all = new Metrics();
@@ -77,7 +95,7 @@ export class AgentMetrics {
   readonly nodes = this.#all.gauge('kilo_nodes', 'Number of nodes in the mesh.');
   readonly peers = this.#all.gauge('kilo_peers', 'Number of peers in the mesh.');
   readonly reconcile = this.#all.counter('kilo_reconciles_total', 'Number of reconciliation attempts.', true);
-  readonly iptables = this.#all.counter('kilo_iptables_operations_total', 'Number of iptables operations.');
+  readonly #iptables = this.#all.counter('kilo_iptables_operations_total', 'Number of iptables operations.');
   readonly changes = this.#all.counter(
     'kilowire_changes_total',
     'Changes made to the host, by what was changed.',
@@ -106,12 +124,27 @@ export class AgentMetrics {
   readonly cpu = this.#all.gauge(
     'process_cpu_seconds_total',
     'Total user and system CPU time spent in seconds.',
+    'counter',
   );
+  readonly virtualMemory = this.#all.gauge('process_virtual_memory_bytes', 'Virtual memory size in bytes.');
+  readonly startTime = this.#all.gauge(
+    'process_start_time_seconds',
+    'Start time of the process since unix epoch in seconds.',
+  );
+  readonly openFiles = this.#all.gauge('process_open_fds', 'Number of open file descriptors.');
+
+  /** Of all tables and chains at once, which Kilo's labels have a word for. */
+  iptables({ operation = '', protocol = '' }: Labels): void {
+    this.#iptables({ chain: '*', operation, protocol, table: '*' });
+  }
 
   toString(): string {
     this.memory(process.memoryUsage.rss());
     const { user, system } = process.cpuUsage();
     this.cpu((user + system) / 1e6);
+    this.startTime(Math.floor(performance.timeOrigin / 1000));
+    this.virtualMemory(virtualMemory());
+    this.openFiles(openFiles());
     return this.#all.toString();
   }
 }

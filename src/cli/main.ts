@@ -4,6 +4,7 @@
  * @module
  */
 import { type Command, CommanderError } from 'commander';
+import { withoutGoValues } from './go-flags.ts';
 import { createProgram, type ProgramName, programName } from './program.ts';
 
 const USAGE_STATUS = 2;
@@ -26,7 +27,7 @@ export async function main(args: readonly string[]): Promise<void> {
   const program = createProgram(name);
   prepare(program);
   try {
-    await program.parseAsync(args, { from: 'user' });
+    await program.parseAsync(withoutGoValues(args), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return; // help or version was shown
