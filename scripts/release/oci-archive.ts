@@ -72,7 +72,7 @@ export class OciArchive {
       architecture: architecture.debian,
       os: 'linux',
       config: {
-        Entrypoint: ['/kilowire/bin/kilowire'],
+        Entrypoint: ['/kilowire/bin/kilowire-image'],
         Env: ['PATH=/kilowire/bin:/usr/sbin:/usr/bin:/sbin:/bin'],
         WorkingDir: '/',
         Labels: {
