@@ -17,6 +17,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
   'addresses-not-kept':
     'Give its agent --stable-addresses too, or wait until it has gone; every change of addresses breaks connections bound to them.',
   'allowed-location-ip-dropped': `Take the range from the annotation ${KILO}allowed-location-ips of one of the two that offer it.`,
+  key: 'The state directory of the agent (/var/lib/kilo) must be writable and have space left.',
   'key-repeated':
     'Two members share a private key, as after cloning a disk: delete /var/lib/kilo/key on one of them and restart its agent.',
   'pod-cidr-repeated':
@@ -33,6 +34,12 @@ const REMEDIES: Readonly<Record<string, string>> = {
   'annotation-ignored': 'Correct or remove the annotation: kubectl annotate node NODE KEY-',
   'endpoint-unresolved':
     'Correct the name, or the resolver of the node; the last address that was known stays in use.',
+  'leader-replaced':
+    'Look at the node that was replaced: its power, its link, its FORWARD chain (kilowire doctor on it). It leads again by itself when Kilo would prefer it and it has been well for a minute.',
+  'leader-failing':
+    'Nothing, if only a member behind it is down; otherwise look at its link and its FORWARD chain (kilowire doctor on it). It is replaced when half of those who watch say so.',
+  'leader-failover-off':
+    'Run kilowire agent of this release on every node, none with --leader-failover=false and all with CAP_NET_RAW.',
   'granularity-differs':
     'Give all agents the same --mesh-granularity: until then they do not agree who leads.',
   'address-differs':

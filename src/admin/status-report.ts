@@ -5,7 +5,7 @@
  */
 import { formatAddress, formatCidr } from '../noise/ip.ts';
 import { isPublic } from '../routing/ip-prefix.ts';
-import { whyLeads } from '../routing/leader.ts';
+import { whyLeads, withoutFailover } from '../routing/leader.ts';
 import { formatMeshEndpoint, isReadyNode, whyNotReady } from '../routing/node.ts';
 import type { Segment, Topology } from '../routing/topology.ts';
 import type { Mesh } from './mesh.ts';
@@ -28,6 +28,8 @@ export interface StatusReport {
     readonly subnet: string;
     readonly nodes: { readonly ready: number; readonly all: number };
     readonly peers: { readonly ready: number; readonly all: number };
+    /** Whether leaders that fail are replaced; otherwise Kilo's rule decides alone. */
+    readonly leaderFailover: boolean;
   };
   readonly segments: readonly {
     readonly location: string;
@@ -81,11 +83,12 @@ export const statusReport = ({ mesh, topology, tunnels, found }: StatusParts): S
       subnet: formatCidr(topology.subnet),
       nodes: { ready: places.size, all: snapshot.nodes.length },
       peers: { ready: topology.peers.length, all: snapshot.peers.length },
+      leaderFailover: topology.claimsCount,
     },
     segments: topology.segments.map((segment) => ({
       location: segment.location,
       leader: segment.leader.name,
-      why: whyLeads(segment.leader, segment.members),
+      why: whyLeads(segment.leader, segment.members, segment.claim),
       wireguardIP: formatAddress(segment.wireguardIP),
       endpoint: formatMeshEndpoint(segment.endpointInForce),
       discovered: segment.endpointInForce !== segment.leader.endpoint,
@@ -116,7 +119,13 @@ export const statusReport = ({ mesh, topology, tunnels, found }: StatusParts): S
 const roleOf = (name: string, segment: Segment | undefined): 'leader' | 'member' | 'out' =>
   segment === undefined ? 'out' : segment.leader.name === name ? 'leader' : 'member';
 
-const NOTICES = new Set(['not-dialable', 'range-has-host-bits', 'peer-ip-is-default-route']);
+const NOTICES = new Set([
+  'leader-failover-off',
+  'leader-failing',
+  'not-dialable',
+  'range-has-host-bits',
+  'peer-ip-is-default-route',
+]);
 
 export const problem = (code: string, kind: string, name: string, what: string): StatusProblem => ({
   code,
@@ -152,7 +161,25 @@ const problemsOf = (mesh: Mesh, topology: Topology): StatusProblem[] => {
     );
   if (!snapshot.definesPeers)
     problems.push(problem('peers-undefined', 'cluster', '', 'This cluster does not know the kind Peer.'));
-  return [...problems, ...disagreements(mesh, topology)];
+  return [...problems, ...aboutLeaders(topology), ...disagreements(mesh, topology)];
+};
+
+/** Whom others find failing, and why nobody would take over. */
+const aboutLeaders = ({ segments, granularity, claimsCount }: Topology): StatusProblem[] => {
+  const members = segments.flatMap((segment) => segment.members);
+  const unable = withoutFailover(members);
+  if (granularity === 'location' && unable.length > 0 && unable.length < members.length) {
+    const some = unable.length > 3 ? `${unable.slice(0, 3).join(', ')} …` : unable.join(', ');
+    const what = `Leaders follow Kilo's rule, and one that fails is not replaced: the agents of ${unable.length} nodes know no other (${some}).`;
+    return [problem('leader-failover-off', 'node', unable[0] ?? '', what)];
+  }
+  if (!claimsCount) return [];
+  return segments.flatMap(({ location, leader: { name } }) => {
+    const by = members.filter(({ failingLeaders }) => failingLeaders?.has(name)).map((node) => node.name);
+    if (by.length === 0) return [];
+    const what = `"${name}", which leads "${location}", does not answer or passes nothing on, say ${by.join(', ')}.`;
+    return [problem('leader-failing', 'node', name, what)];
+  });
 };
 
 /** One that has an agent, or had one. */

@@ -45,6 +45,7 @@ describe('status of a mesh that is well', () => {
       subnet: '10.4.0.0/16',
       nodes: { ready: 6, all: 6 },
       peers: { ready: 1, all: 1 },
+      leaderFailover: false,
     });
     expect(status.segments[0]).toEqual({
       location: 'location:eu',
