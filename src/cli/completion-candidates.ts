@@ -123,6 +123,11 @@ const OPERANDS: Readonly<Record<string, readonly (Dynamic | null)[]>> = {
   'plan annotate': [null, 'ends'],
   'plan label': [null, 'ends'],
   'plan delete': [null, 'ends'],
+  'simulate node': ['nodes'],
+  ...Object.fromEntries(
+    ['config', 'set', 'rotate', 'enable', 'disable', 'remove'].map((verb) => [`client ${verb}`, ['peers']]),
+  ),
+  'client import': ['files'],
   explain: ['ends', 'ends'],
   top: ['interfaces'],
   device: ['interfaces'],

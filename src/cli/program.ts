@@ -4,6 +4,7 @@
  */
 import { Command } from 'commander';
 import { agentCommand } from './agent.ts';
+import { clientCommand } from './client.ts';
 import { withPersistentFlags } from './cluster-options.ts';
 import { cniCommand } from './cni.ts';
 import { askCommand, completionCommand } from './completion.ts';
@@ -16,7 +17,9 @@ import { takeOverFlags } from './inherited-flags.ts';
 import { labCommand } from './lab.ts';
 import { manifestsCommand } from './manifests.ts';
 import { planCommand } from './plan.ts';
+import { rotateKeyCommand } from './rotate-key.ts';
 import { showconfCommand } from './showconf.ts';
+import { simulateCommand } from './simulate.ts';
 import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
 import { uiCommand } from './ui.ts';
@@ -71,9 +74,12 @@ ${EXIT_STATUS}`,
     .addCommand(showconfCommand())
     .addCommand(statusCommand())
     .addCommand(planCommand())
+    .addCommand(simulateCommand())
     .addCommand(explainCommand())
     .addCommand(doctorCommand())
+    .addCommand(clientCommand())
     .addCommand(connectCommand())
+    .addCommand(rotateKeyCommand())
     .addCommand(manifestsCommand())
     .addCommand(versionCommand('kilowire'))
     .addCommand(completionCommand('kilowire'))

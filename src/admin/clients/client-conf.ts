@@ -15,8 +15,8 @@ export const PRIVATE_KEY_PLACEHOLDER = 'PRIVATE_KEY';
 
 export interface ClientDns {
   readonly servers: readonly Address[];
-  /** Domains that are tried behind short names, such as svc.cluster.local. */
-  readonly search: readonly string[];
+  /** Of the cluster, such as cluster.local; names of services are short ones below svc. */
+  readonly domain: string;
   /** Only names of the cluster go to the servers, by systemd-resolved; otherwise all names do. */
   readonly split: boolean;
 }
@@ -81,9 +81,9 @@ export const clientConf = (mesh: Mesh, name: string, options: ClientConfOptions 
 const dnsLines = (dns: ClientDns | null): readonly string[] => {
   if (dns === null || dns.servers.length === 0) return [];
   const servers = dns.servers.map(formatAddress);
-  if (!dns.split) return [`DNS = ${[...servers, ...dns.search].join(', ')}`];
-  const domains = dns.search.map((domain) => `~${domain}`).join(' ');
-  return [`PostUp = resolvectl dns %i ${servers.join(' ')}; resolvectl domain %i ${domains}`];
+  const search = `svc.${dns.domain}`;
+  if (!dns.split) return [`DNS = ${[...servers, search].join(', ')}`];
+  return [`PostUp = resolvectl dns %i ${servers.join(' ')}; resolvectl domain %i ~${dns.domain} ${search}`];
 };
 
 /** wg-quick makes a route of every range: the way to a tunnel's end must not lead through the tunnel. */

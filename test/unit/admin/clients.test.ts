@@ -232,7 +232,7 @@ describe('the file of a client', () => {
     const { text, leftOut } = clientConf(await mesh(laptop, ...others), 'laptop', {
       privateKey: key('Z'),
       ranges: [cidr('10.43.0.0/16')],
-      dns: { servers: [Uint8Array.of(10, 43, 0, 10)], search: ['svc.cluster.local'], split: false },
+      dns: { servers: [Uint8Array.of(10, 43, 0, 10)], domain: 'cluster.local', split: false },
     });
     expect(leftOut).toEqual([]);
     const { device, quick } = parseConf(text);
@@ -263,9 +263,9 @@ describe('the file of a client', () => {
   it('is there for one that is disabled, and asks systemd-resolved where only the cluster is meant', async () => {
     const off = peer('laptop', ['10.5.0.1/32'], { 'kilowire.dev/enabled': 'false' });
     const { text } = clientConf(await mesh(off), 'laptop', {
-      dns: { servers: [Uint8Array.of(10, 43, 0, 10)], search: ['svc.cluster.local'], split: true },
+      dns: { servers: [Uint8Array.of(10, 43, 0, 10)], domain: 'cluster.local', split: true },
     });
-    expect(text).toContain('PostUp = resolvectl dns %i 10.43.0.10; resolvectl domain %i ~svc.cluster.local');
+    expect(text).toContain('PostUp = resolvectl dns %i 10.43.0.10; resolvectl domain %i ~cluster.local svc.cluster.local');
     expect(() => parseConf(text.replace('PRIVATE_KEY', key('Z')))).not.toThrow();
     expect(() => clientConf({ snapshot: snapshot() } as never, 'nobody')).toThrow(
       'There is no client "nobody"',
