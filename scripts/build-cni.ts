@@ -1,10 +1,12 @@
 /**
  * Compiles the CNI executable with Bun's compiler, from the npm packages that need no install script.
+ * It gets a door, see door/program.ts.
  * A runtime may be executing the file at this moment: the new one is renamed into its place.
  * @module
  */
 import { existsSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { installDoor } from './door/install.ts';
 import { root, run } from './tree.ts';
 
 const packages: Readonly<Record<string, string>> = {
@@ -41,5 +43,6 @@ export async function buildCni(
     '--outfile',
     draft,
   ]);
+  installDoor(draft);
   renameSync(draft, product);
 }

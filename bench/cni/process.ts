@@ -5,8 +5,9 @@
  * Sources: posix_spawn(3), wait4(2), memfd_create(2), setns(2), prctl(2); numbers of x86-64 and arm64, which agree.
  * @module
  */
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readSync, writeSync } from 'node:fs';
 import koffi from 'koffi';
+import { residents } from '../../src/cni/resident/place.ts';
 
 const libc = koffi.load('libc.so.6');
 const posixSpawn = libc.func(
@@ -25,6 +26,7 @@ const prctl = libc.func(
 );
 
 const MFD_CLOEXEC = 1;
+const WNOHANG = 1;
 const CLONE_NEWNET = 0x4000_0000;
 const PR_SET_CHILD_SUBREAPER = 36;
 const POSIX_SPAWN_SETPGROUP = 2;
@@ -89,9 +91,58 @@ export function wait(pid: number): Ended | undefined {
   };
 }
 
-/** Waits for whatever earlier calls have left running, so that nobody's next call pays for it. */
+/** Waits for whatever earlier calls have left running, so that nobody's next call pays for it; residents stay. */
 export function settle(): void {
-  while (wait(-1) !== undefined);
+  for (;;) {
+    const stay = residents();
+    const leaving = adopted().filter((pid) => !stay.includes(pid));
+    if (leaving.length === 0) return;
+    // One that ends with its idle time, or becomes a resident, is not waited for but looked at again.
+    for (const pid of leaving) reap(pid);
+    Atomics.wait(pause, 0, 0, 1);
+  }
+}
+
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+function reap(pid: number): void {
+  wait4(pid, [0], WNOHANG, Buffer.alloc(144));
+}
+
+/** Our children, orphans that came to us among them. */
+function adopted(): readonly number[] {
+  const text = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim();
+  return text === '' ? [] : text.split(' ').map(Number);
+}
+
+/** Seconds that the residents of this machine have used so far, by process. */
+export function residentSeconds(): ReadonlyMap<number, number> {
+  return new Map(residents().map((pid) => [pid, secondsOf(pid)]));
+}
+
+/** What they have used since then; one that began meanwhile counts whole. */
+export function residentSecondsSince(before: ReadonlyMap<number, number>): number {
+  let sum = 0;
+  for (const [pid, seconds] of residentSeconds()) sum += seconds - (before.get(pid) ?? 0);
+  return sum;
+}
+
+/** Of all its threads, and of the sweeper, its only child. The first figure of schedstat is nanoseconds on a processor. */
+function secondsOf(pid: number): number {
+  let sum = 0;
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    sum += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]) / 1e9;
+    for (const child of readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(' '))
+      if (child !== '') sum += secondsOf(Number(child));
+  }
+  return sum;
+}
+
+/** So that the next call finds none. */
+export function endResidents(): void {
+  for (const pid of residents()) process.kill(pid, 'SIGKILL');
+  while (residents().length > 0) Atomics.wait(pause, 0, 0, 1);
+  settle();
 }
 
 /** What it wrote; the descriptors are closed. */

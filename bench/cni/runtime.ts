@@ -7,7 +7,16 @@
 import { join } from 'node:path';
 import type { Entry, Network } from './network.ts';
 import type { Node } from './node.ts';
-import { collect, type Ended, type Started, settle, start, wait } from './process.ts';
+import {
+  collect,
+  type Ended,
+  residentSeconds,
+  residentSecondsSince,
+  type Started,
+  settle,
+  start,
+  wait,
+} from './process.ts';
 
 const version = '1.0.0';
 
@@ -65,6 +74,7 @@ function finish(what: string, started: Started, ended: Ended | undefined): unkno
 }
 
 class Meter {
+  readonly #residents = residentSeconds();
   readonly #began = performance.now();
   #cpuSeconds = 0;
 
@@ -73,11 +83,11 @@ class Meter {
     return ended;
   }
 
+  /** What a resident did for the calls is theirs. */
   read(): Cost {
-    return {
-      milliseconds: performance.now() - this.#began,
-      cpuSeconds: this.#cpuSeconds,
-    };
+    const milliseconds = performance.now() - this.#began;
+    settle();
+    return { milliseconds, cpuSeconds: this.#cpuSeconds + residentSecondsSince(this.#residents) };
   }
 }
 
@@ -128,8 +138,10 @@ export function atOnce(
     startPlugin(command, pod, pod.network.chain[0] as Entry, results[index]),
   );
   const ended = new Map<number, Ended>();
-  for (let one = wait(-1); one !== undefined; one = wait(-1)) ended.set(one.pid, one);
-  for (const one of ended.values()) meter.count(one);
+  for (const { pid } of running) {
+    const one = meter.count(wait(pid));
+    if (one !== undefined) ended.set(pid, one);
+  }
   const cost = meter.read();
   return { ...cost, results: running.map((each) => finish(command, each, ended.get(each.pid))) };
 }

@@ -19,9 +19,22 @@ export const abandonedGroup = 0x6b696c6f;
 export const abandonedPrefix = 'kwgone';
 
 let waiting = false;
+let wakeSweeper: (() => boolean) | undefined;
 
 /** True: there may be something for `deleteInBackground`. */
 export const isSomethingAbandoned = (): boolean => waiting;
+
+/** Of a process that stays: another one deletes, and is told by `wake`, which answers false when that one is gone. */
+export function sweepBy(wake: () => boolean): void {
+  wakeSweeper = wake;
+}
+
+/** Between two requests of a process that stays. */
+export function sweepAbandoned(): void {
+  if (!waiting) return;
+  waiting = false;
+  sweep();
+}
 
 /** False when it could not be done as a whole, and the link is to be deleted at once. */
 export function abandonLink(socket: NetlinkSocket, name: string): boolean {
@@ -49,6 +62,7 @@ export function freeName(name: AttachmentName, netns: string): boolean {
 
 /** What was abandoned by a call that was killed. */
 export function sweep(): void {
+  if (wakeSweeper?.()) return;
   const socket = openRouteSocket();
   try {
     deleteAll(socket);

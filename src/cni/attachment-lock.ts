@@ -9,12 +9,13 @@ import { closeSync, fstatSync, openSync, statSync, sys, unlinkSync } from '#sys'
 import { LOCK_EX, LOCK_NB, LOCK_SH, WOULD_BLOCK } from '../linux/sys.ts';
 import { CniError } from './cni-error.ts';
 import { errorCode } from './files.ts';
+import { patience } from './patience.ts';
 
 export interface AttachmentLock {
   release(): void;
 }
 
-const deadlineMs = 30_000;
+const patienceMs = (): number => patience(30_000, 5);
 
 /**
  * Many may hold a network together while they add to what belongs to all of its attachments; who takes that away
@@ -22,14 +23,14 @@ const deadlineMs = 30_000;
  */
 export function lockNetwork(path: string, how: 'shared' | 'alone'): AttachmentLock {
   const fd = openSync(path, 'w', 0o600);
-  if (waitFor(fd, how === 'shared' ? LOCK_SH : LOCK_EX, performance.now() + deadlineMs))
+  if (waitFor(fd, how === 'shared' ? LOCK_SH : LOCK_EX, performance.now() + patienceMs()))
     return { release: () => closeSync(fd) };
   closeSync(fd);
   throw held(path);
 }
 
 export function lockAttachment(path: string): AttachmentLock {
-  const lock = lockUntil(path, performance.now() + deadlineMs);
+  const lock = lockUntil(path, performance.now() + patienceMs());
   if (lock === undefined) throw held(path);
   return lock;
 }
@@ -56,7 +57,7 @@ function lockUntil(path: string, deadline: number): AttachmentLock | undefined {
 const held = (path: string): CniError =>
   new CniError(
     'ERR_CNI_TRY_AGAIN',
-    `another call has held ${path} for ${deadlineMs / 1000} s; try again, or end that process`,
+    `another call has held ${path} for ${patienceMs() / 1000} s; try again, or end that process`,
   );
 
 function waitFor(fd: number, how: number, deadline: number): boolean {

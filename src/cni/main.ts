@@ -1,31 +1,19 @@
 /**
  * The CNI executable: one call, one answer. stdout carries one JSON document or nothing, people read stderr.
+ * The process may stay and answer others, see resident/.
  * Source: CNI specification 1.1.0 §2 to §4.
  * @module
  */
 
-import { closeSync, fstatSync, readSync, sys, writeSync } from '#sys';
+import { closeSync, fstatSync, localService, readSync, sys, writeSync } from '#sys';
 import manifest from '../../package.json' with { type: 'json' };
 import { deleteInBackground, isSomethingAbandoned } from './abandoned.ts';
-import { asCniError, CniError, errorDocument } from './cni-error.ts';
+import { type Answer, answer } from './call.ts';
+import { CniError } from './cni-error.ts';
 import { errorCode } from './files.ts';
-import { errorUnderName } from './go-name.ts';
-import {
-  type Environment,
-  newestVersion,
-  parseRequest,
-  parseVerb,
-  type Request,
-  spokenVersion,
-  supportedVersions,
-} from './request.ts';
-import { add } from './verbs/add.ts';
-import { runChained } from './verbs/chained.ts';
-import { check } from './verbs/check.ts';
-import { del } from './verbs/del.ts';
-import { gc } from './verbs/gc.ts';
-import { runLoopback } from './verbs/loopback.ts';
-import { status } from './verbs/status.ts';
+import { type Environment, supportedVersions } from './request.ts';
+import { type Door, parseDoor } from './resident/protocol.ts';
+import { idleSecondsOf, serve } from './resident/resident.ts';
 
 const about = `CNI kilowire plugin v${manifest.version}: it joins containers to a bridge and gives them addresses; a container runtime calls it with CNI_COMMAND and a network configuration on stdin, see the CNI specification.
 CNI protocol versions supported: ${supportedVersions.join(', ')}
@@ -33,69 +21,31 @@ CNI protocol versions supported: ${supportedVersions.join(', ')}
 
 const longestConfiguration = 16 << 20;
 
-function run(request: Request, env: Environment): string {
-  const name = request.config.string('type') || process.argv0.slice(process.argv0.lastIndexOf('/') + 1);
-  try {
-    return runAs(name, request, env);
-  } catch (error) {
-    throw errorUnderName(name, error);
-  }
-}
+/** After its answer a process may stay, for so many seconds without a request. */
+let idleSeconds = 0;
 
-function runAs(type: string, request: Request, env: Environment): string {
-  if (type === 'loopback') return runLoopback(request);
-  if (type === 'portmap' || type === 'bandwidth') return runChained(type, request, env);
-  switch (request.verb) {
-    case 'ADD':
-      return add(request, env);
-    case 'DEL':
-      del(request, env);
-      return '';
-    case 'CHECK':
-      check(request, env);
-      return '';
-    case 'STATUS':
-      status(request, env);
-      return '';
-    case 'GC':
-      gc(request, env);
-      return '';
-  }
-}
-
-function main(env: Environment): number {
+function main(env: Environment): Answer['status'] {
   if (!env.CNI_COMMAND) {
     write(2, about);
     return 0;
   }
-  let stdin = '';
+  const said = answer({
+    env,
+    program: process.argv0,
+    readStdin,
+    hasStdin: () => !fstatSync(0).isCharacterDevice(),
+    begins: (type, request) => {
+      if (request.verb === 'ADD') idleSeconds = idleSecondsOf(type, request) ?? 0;
+    },
+  });
+  if (said.status !== 0) idleSeconds = 0;
   try {
-    const verb = parseVerb(env);
-    if (verb === 'VERSION') {
-      write(1, JSON.stringify({ cniVersion: askedVersion(), supportedVersions }));
-      return 0;
-    }
-    const request = parseRequest(verb, env, () => {
-      stdin = readStdin();
-      return stdin;
-    });
-    write(1, run(request, env));
-    return 0;
-  } catch (error) {
-    const document = errorDocument(asCniError(error), spokenVersion(stdin));
-    try {
-      write(1, document);
-    } catch {
-      // Not even system calls can be made: the runtime has its own way, slower and not needed otherwise.
-      console.log(document);
-    }
-    return 1;
+    write(1, said.document);
+  } catch {
+    // Not even system calls can be made: the runtime has its own way, slower and not needed otherwise.
+    console.log(said.document);
   }
-}
-
-/** The answer is in the version asked in, says the specification; nobody has to ask in one, or to write at all. */
-function askedVersion(): string {
-  return fstatSync(0).isCharacterDevice() ? newestVersion : spokenVersion(readStdin());
+  return said.status;
 }
 
 function readStdin(): string {
@@ -159,4 +109,18 @@ function leave(status: number): never {
   process.exit(status);
 }
 
-leave(main(process.env));
+/** The process that the runtime waits for is our parent: it ends when it has the status, whatever we do then. */
+function handOver(status: number, door: Door): never {
+  localService?.outliveParent();
+  for (const fd of [0, 1, 2]) closeSync(fd);
+  writeSync(door.status, Uint8Array.of(status));
+  closeSync(door.status);
+  if (idleSeconds > 0) serve({ door, idleSeconds });
+  process.exit(status);
+}
+
+const { KILOWIRE_CNI_DOOR, ...environment } = process.env;
+const door = parseDoor(KILOWIRE_CNI_DOOR);
+const status = main(environment);
+if (door === undefined) leave(status);
+else handOver(status, door);

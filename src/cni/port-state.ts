@@ -11,13 +11,14 @@ import { LITTLE_ENDIAN } from '../linux/netlink-message.ts';
 import { RTNLGRP_LINK, subscribeToRoutes } from '../linux/rtnetlink.ts';
 import { POLLIN } from '../linux/sys.ts';
 import { CniError } from './cni-error.ts';
+import { patience } from './patience.ts';
 
-const deadlineMs = 5000;
+const deadlineMs = (): number => patience(5000, 100);
 
 export function waitForPort(socket: NetlinkSocket, name: string): void {
   // Mostly it is up by now, and nothing has to be waited for.
   if (read(socket, name).operState === 'up') return;
-  const deadline = performance.now() + deadlineMs;
+  const deadline = performance.now() + deadlineMs();
   const watch = subscribeToRoutes([RTNLGRP_LINK]);
   try {
     for (;;) {

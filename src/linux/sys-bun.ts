@@ -8,6 +8,7 @@ import { type Backend, createSys, type Sys } from './sys.ts';
 import { callOnce, isNumbered, lastErrno } from './syscall-bun.ts';
 
 export * from './files-bun.ts';
+export { localService } from './local-service-bun.ts';
 
 const typeOf: Readonly<Record<string, string>> = { i: 'i32', n: 'u64', p: 'ptr' };
 

@@ -4,6 +4,7 @@
  * @module
  */
 import koffi from 'koffi';
+import type { LocalService } from './local-service.ts';
 import { type Backend, createSys, type Sys } from './sys.ts';
 
 export {
@@ -26,6 +27,9 @@ export {
   writeFileSync,
   writeSync,
 } from 'node:fs';
+
+/** Only the CNI executable has a resident. */
+export const localService: LocalService | undefined = undefined;
 
 const typeOf: Readonly<Record<string, string>> = { i: 'int', n: 'unsigned long', p: 'void *' };
 

@@ -25,7 +25,10 @@ export const programs = [
   { name: 'under Node', command: [process.execPath, join(root, 'src/cni/main.ts')] },
 ] as const;
 
-export type Program = (typeof programs)[number];
+/** Each call of a world but its first ADD is answered by the process that stayed after that. */
+export const resident = { name: 'by a resident', command: programs[0].command } as const;
+
+export type Program = (typeof programs)[number] | typeof resident;
 
 export interface Answer {
   readonly code: number | null;
@@ -83,6 +86,8 @@ export class CniWorld {
       isDefaultGateway: true,
       mtu: 1420,
       stateDir: join(this.directory, 'state'),
+      // Long enough for any test; its namespace's end is its own.
+      resident: this.#program === resident ? 60 : 0,
       ipam: this.ipam(),
       ...change,
     };
