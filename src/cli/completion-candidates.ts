@@ -124,7 +124,6 @@ const OPERANDS: Readonly<Record<string, readonly (Dynamic | null)[]>> = {
   'plan label': [null, 'ends'],
   'plan delete': [null, 'ends'],
   'simulate node': ['nodes'],
-  'simulate node': ['nodes'],
   ...Object.fromEntries(
     ['config', 'set', 'rotate', 'enable', 'disable', 'remove'].map((verb) => [`client ${verb}`, ['peers']]),
   ),

@@ -20,7 +20,6 @@ import { planCommand } from './plan.ts';
 import { rotateKeyCommand } from './rotate-key.ts';
 import { showconfCommand } from './showconf.ts';
 import { simulateCommand } from './simulate.ts';
-import { simulateCommand } from './simulate.ts';
 import { statusCommand } from './status.ts';
 import { topCommand } from './top.ts';
 import { uiCommand } from './ui.ts';
@@ -106,7 +105,6 @@ ${EXIT_STATUS}`,
     .addCommand(showconfCommand())
     .addCommand(statusCommand())
     .addCommand(planCommand())
-    .addCommand(simulateCommand())
     .addCommand(explainCommand())
     .addCommand(doctorCommand())
     .addCommand(connectCommand())
