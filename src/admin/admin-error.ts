@@ -12,7 +12,9 @@ export type AdminErrorCode =
   | 'ERR_ADMIN_CONNECT'
   | 'ERR_ADMIN_CLIENT'
   | 'ERR_ADMIN_IMPORT'
-  | 'ERR_ADMIN_LISTEN';
+  | 'ERR_ADMIN_LISTEN'
+  | 'ERR_ADMIN_NO_AGENT'
+  | 'ERR_ADMIN_TIMEOUT';
 
 export class AdminError extends Error {
   override readonly name = 'AdminError';

@@ -9,13 +9,15 @@ import { type Ability, isReadyNode, NODE_LIFETIME_SECONDS } from '../routing/nod
 import { sentenceOf } from './agent-error.ts';
 import { AGENT_ANNOTATIONS, LAST_SEEN } from './annotations.ts';
 import { ApiLog } from './api-log.ts';
-import { type Clock, unixSeconds } from './clock.ts';
+import { type Cancel, type Clock, unixSeconds } from './clock.ts';
 import { Cluster } from './cluster.ts';
 import { FaultEvents } from './fault-events.ts';
 import { type Fault, FaultBook } from './faults.ts';
 import { HEARTBEAT_MS, HeartBeat } from './heart-beat.ts';
 import { HostNames } from './host-names.ts';
 import type { KernelWatch } from './kernel-watch.ts';
+import { OwnRotation } from './key-rotation.ts';
+import { KeyWatch } from './key-watch.ts';
 import { NODES } from './kubernetes/resources.ts';
 import { type LeaderWatch, NO_VERDICT, watchLeaders } from './leader-watch.ts';
 import { Listening } from './listening.ts';
@@ -32,6 +34,7 @@ import { ViewClock } from './view-clock.ts';
 /** Several changes that come together are one pass. */
 const GATHER_MS = 10;
 const EXPIRY_LOOK_MS = 2000;
+const ROTATION_LOOK_MS = 500;
 const CLEAN_UP_PATIENCE_MS = 10_000;
 
 export interface AgentContext {
@@ -55,6 +58,9 @@ export class Agent {
   readonly #pass: MeshPass;
   readonly #heartBeat: HeartBeat;
   readonly #listening: Listening;
+  readonly #rotation: OwnRotation;
+  readonly #keyWatch: KeyWatch;
+  #rotationLook: Cancel | undefined;
   readonly #leaders: LeaderWatch | null;
   readonly #abilities: ReadonlySet<Ability>;
   #outcome: PassOutcome | null = null;
@@ -109,6 +115,19 @@ export class Agent {
       ? watchLeaders({ probes: around.probes, clock, log, metrics: this.#metrics, onVerdict })
       : null;
     this.#abilities = abilitiesFor({ ...options, leaderFailover: this.#leaders !== null });
+    this.#rotation = new OwnRotation({
+      key,
+      now: clock.monotonic,
+      onTurn: (unheard) => {
+        log.info('turned to the next key', { key: key.publicKey });
+        if (unheard.length > 0) log.warn('some did not know it yet', { nodes: unheard.join() });
+      },
+    });
+    this.#keyWatch = new KeyWatch({
+      read: () => device.control.observe?.() ?? device.control.read(),
+      onHeard: () => this.#want(),
+      clock,
+    });
     this.#pass = new MeshPass({
       options,
       cluster: this.#cluster,
@@ -116,7 +135,8 @@ export class Agent {
       links,
       device,
       host,
-      publicKey: key.publicKey,
+      key,
+      rotation: this.#rotation,
       ofHostname,
       onDeviceStarted: () => log.info('started the device', { interface: interfaceName }),
       abilities: this.#abilities,
@@ -170,6 +190,7 @@ export class Agent {
     ]);
     for (const cancel of timers) cancel();
     this.#listening.rest();
+    this.#keyWatch.rest();
     this.#leaders?.end();
     watch.close();
     this.#log.info('caught interrupt; gracefully cleaning up; see you next time!');
@@ -247,6 +268,11 @@ export class Agent {
       if (this.#outcome === null && this.#options.checkIn) this.#heartBeat.now();
       this.#outcome = outcome;
       this.#listening.after(outcome.awaits);
+      this.#keyWatch.after(outcome.awaitedKeys);
+      // Others say what they know of it in words that are no news to anybody else.
+      this.#rotationLook?.();
+      if (this.#rotation.isUnderWay)
+        this.#rotationLook = this.#clock.after(ROTATION_LOOK_MS, () => this.#want());
       const { isLeader, segments, peers } = outcome.topology;
       const names = segments.flatMap(({ members }) => members.map(({ name }) => name));
       this.#cluster.tookPart(new Set(names));
@@ -269,7 +295,10 @@ export class Agent {
   #tell(faults: readonly Fault[]): void {
     this.#faults.update(faults);
     const topology = this.#outcome?.topology;
-    void this.#events.tell(this.#faults.current, topology !== undefined && topology.segments[0]?.leader === topology.self);
+    void this.#events.tell(
+      this.#faults.current,
+      topology !== undefined && topology.segments[0]?.leader === topology.self,
+    );
     this.#metrics.problems(
       this.#faults.current.map(({ code, subject: { kind, name } }) => [{ code, kind, object: name }, 1]),
     );

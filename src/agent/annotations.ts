@@ -19,7 +19,17 @@ import { formatMeshEndpoint, type Granularity, type MeshEndpoint, type Node } fr
 import { compareText } from '../routing/text-order.ts';
 import { parseIp, parseMeshEndpoint } from './endpoint-text.ts';
 import type { NodeResource } from './kubernetes/resources.ts';
-import { ABILITIES, FAILING_LEADERS, LEADS, ownPart, STABLE_ADDRESS } from './own-annotations.ts';
+import {
+  ABILITIES,
+  FAILING_LEADERS,
+  KEY_ROTATED,
+  KNOWN_KEYS,
+  LEADS,
+  NEXT_KEY,
+  ownPart,
+  ROTATE_KEY,
+  STABLE_ADDRESS,
+} from './own-annotations.ts';
 
 const PREFIX = 'kilo.squat.ai/';
 
@@ -244,6 +254,10 @@ export const AGENT_ANNOTATIONS: readonly string[] = [
   DETECTED_ENDPOINT,
   ABILITIES,
   STABLE_ADDRESS,
+  NEXT_KEY,
+  KNOWN_KEYS,
+  ROTATE_KEY,
+  KEY_ROTATED,
   LEADS,
   FAILING_LEADERS,
   INTERNAL_IPV6,

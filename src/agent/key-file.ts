@@ -17,6 +17,7 @@ import {
 import { join } from 'node:path';
 import { formatBase64Key, parseBase64Key } from '../noise/base64-key.ts';
 import { AgentError } from './agent-error.ts';
+import type { KeyRotation } from './next-key.ts';
 
 const KEY_LENGTH = 32;
 /** RFC 8410 §7: what stands before the 32 bytes of an X25519 private key in PKCS #8. */
@@ -29,6 +30,8 @@ export interface NodeKey {
   readonly publicKey: string;
   /** False when it was made just now. */
   readonly found: boolean;
+  /** Absent: it stays. */
+  readonly rotation?: KeyRotation;
 }
 
 /** Reads the key, or makes one. A file that holds none is replaced, as Kilo does. */
@@ -49,7 +52,8 @@ export const loadNodeKey = (directory: string): NodeKey => {
   }
 };
 
-const readKey = (path: string): Uint8Array | null => {
+/** A secret; null when there is none. */
+export const readKey = (path: string): Uint8Array | null => {
   try {
     const key = parseBase64Key(readFileSync(path, 'latin1').trim());
     return key === null ? null : clamped(key);
@@ -74,7 +78,8 @@ export const newPrivateKey = (): Uint8Array => {
   return key;
 };
 
-const makeKey = (path: string): Uint8Array => {
+/** A secret. */
+export const makeKey = (path: string): Uint8Array => {
   const key = newPrivateKey();
   // Whole or not at all: half a key would be another identity after a crash.
   const draft = `${path}.${process.pid}`;

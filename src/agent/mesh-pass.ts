@@ -21,6 +21,8 @@ import type { HostProgrammer } from './host/host-programmer.ts';
 import { type HostLinks, hasAddress, ipv6Beside } from './host/links.ts';
 import { type OwnAddresses, ownAddresses } from './host/own-addresses.ts';
 import type { HostNames } from './host-names.ts';
+import type { NodeKey } from './key-file.ts';
+import { awaitedKeys, type OwnRotation, withKeysInUse } from './key-rotation.ts';
 import type { AgentOptions } from './options.ts';
 import {
   FAILING_LEADERS,
@@ -44,8 +46,8 @@ export interface MeshPassContext {
   readonly links: () => HostLinks;
   readonly device: MeshDevice;
   readonly host: Pick<HostProgrammer, 'apply'>;
-  /** Base64. */
-  readonly publicKey: string;
+  readonly key: NodeKey;
+  readonly rotation: OwnRotation;
   /** What the hostname resolves to. */
   readonly ofHostname: () => Promise<readonly Address[]>;
   readonly onDeviceStarted: () => void;
@@ -64,12 +66,15 @@ export interface PassOutcome {
   readonly annotations: Readonly<Record<string, string>>;
   /** Somebody who can only be found by having been heard has not been heard here yet. */
   readonly awaits: boolean;
+  /** Keys that others are about to turn to. */
+  readonly awaitedKeys: readonly string[];
 }
 
 export class MeshPass {
   readonly #context: MeshPassContext;
   /** After the last pass. */
   #led = true;
+  #last: Topology | null = null;
 
   constructor(context: MeshPassContext) {
     this.#context = context;
@@ -100,9 +105,11 @@ export class MeshPass {
       ignoredLinks: [options.interfaceName, BRIDGE, TUNNEL],
       internalCIDRs: options.internalCIDRs,
     });
+    const turned = this.#turn(own, faults);
     const told = ownEndpoint(own, addresses, options);
     const self = this.#selfOf(own, told, addresses, links);
-    const { nodes, peers } = await this.#resolved([...cluster.others, self], cluster.peersAt(now), faults);
+    const others = withKeysInUse(cluster.others, device);
+    const { nodes, peers } = await this.#resolved([...others, self], cluster.peersAt(now), faults);
     const discovered = discoveries(device, nodes, peers, time);
     const view = {
       nodes: nodes.map((each) =>
@@ -115,8 +122,10 @@ export class MeshPass {
     faults.push(...topology.problems.map(ofProblem));
     const failures = await host.apply(topology, present, device);
     const isKnown = started && now - own.record.node.lastSeen < KNOWN_SECONDS;
-    if (isKnown || (topology.isLeader && !this.#led)) await this.#greet(topology);
+    if (isKnown || turned || (topology.isLeader && !this.#led)) await this.#greet(topology);
     this.#led = topology.isLeader;
+    this.#last = topology;
+    const coming = awaitedKeys(topology);
     const annotations = annotationsOf({
       endpoint: self.endpoint,
       detectedEndpoint: told.detected,
@@ -137,6 +146,7 @@ export class MeshPass {
       failed: failures.length > 0,
       annotations: {
         ...annotations,
+        ...this.#context.rotation.annotations(own, failures.length === 0 ? coming : []),
         ...said(own, LEADS, leaderClaimText(self.leaderClaim ?? null)),
         ...said(own, FAILING_LEADERS, failingLeadersText(self.failingLeaders)),
         ...(options.stableAddresses
@@ -144,7 +154,21 @@ export class MeshPass {
           : {}),
       },
       awaits: topology.isLeader && roamersOf(topology).some((key) => !discovered.has(key)),
+      awaitedKeys: coming,
     };
+  }
+
+  /** Whether this node has another key now than a moment ago. */
+  #turn(own: OwnNode, faults: Fault[]): boolean {
+    const { key, rotation, cluster, options } = this.#context;
+    const before = key.publicKey;
+    try {
+      rotation.advance(own, cluster.others, this.#last);
+    } catch (error) {
+      const subject = { kind: 'host', name: options.hostname } as const;
+      faults.push({ code: 'key', subject, message: sentenceOf(error) });
+    }
+    return key.publicKey !== before;
   }
 
   /** Whether the device hears from somewhere else than the last pass said; a look that changes nothing. */
@@ -178,7 +202,7 @@ export class MeshPass {
 
   /** This node as the view shall have it: what the API says, and what it will say when our next words have arrived. */
   #selfOf(own: OwnNode, { endpoint }: OwnEndpoint, addresses: OwnAddresses, links: HostLinks) {
-    const { options, publicKey, abilities } = this.#context;
+    const { options, key, abilities } = this.#context;
     const { claim, failing } = this.#context.verdict();
     if (endpoint === null) {
       throw new AgentError(
@@ -201,7 +225,7 @@ export class MeshPass {
     } = own.record.node;
     return {
       ...rest,
-      key: publicKey,
+      key: key.publicKey,
       abilities,
       ...(claim === null ? {} : { leaderClaim: claim }),
       failingLeaders: failing,

@@ -4,6 +4,7 @@
  * @module
  */
 import { formatAddress, parseAddress } from '../noise/ip.ts';
+import { isKey } from '../routing/key-text.ts';
 import type { ClaimReason, LeaderClaim } from '../routing/leader.ts';
 import type { Ability, Node } from '../routing/node.ts';
 import type { AddressClaim } from '../routing/stable-addresses.ts';
@@ -19,6 +20,15 @@ export const STABLE_ADDRESS = `${PREFIX}stable-address`;
 export const LEADS = `${PREFIX}leads`;
 /** Leaders of other segments that it finds failing, with since when: "eu-1=1795233627,us-1=1795233630". */
 export const FAILING_LEADERS = `${PREFIX}failing-leaders`;
+
+/** Written by the user: another text than before asks for another key. */
+export const ROTATE_KEY = `${PREFIX}rotate-key`;
+/** The request that was last served. */
+export const KEY_ROTATED = `${PREFIX}key-rotated`;
+/** Base64: the public key the node will have. */
+export const NEXT_KEY = `${PREFIX}next-key`;
+/** Next keys of others that the node's device has. */
+export const KNOWN_KEYS = `${PREFIX}known-keys`;
 
 /** Every release knows these by itself. */
 const ALWAYS: readonly Ability[] = ['kilowire'];
@@ -93,16 +103,21 @@ const failingLeadersOf = (text: string): ReadonlyMap<string, number> =>
 export const ownPart = (
   annotations: Readonly<Record<string, string>>,
   lastSeen: string,
-): Pick<Node, 'abilities' | 'stableAddress' | 'leaderClaim' | 'failingLeaders'> => {
+): Pick<Node, 'abilities' | 'stableAddress' | 'leaderClaim' | 'failingLeaders' | 'nextKey' | 'knownKeys'> => {
   const abilities = abilitiesOf(annotations[ABILITIES] ?? '', lastSeen);
   const stableAddress = stableAddressOf(annotations[STABLE_ADDRESS] ?? '');
   const leaderClaim = leaderClaimOf(annotations[LEADS] ?? '');
   const failingLeaders = failingLeadersOf(annotations[FAILING_LEADERS] ?? '');
+  const nextKey = annotations[NEXT_KEY] ?? '';
+  const knownKeys = (annotations[KNOWN_KEYS] ?? '').split(',').filter(isKey);
   return {
     ...(abilities === null ? {} : { abilities }),
     ...(stableAddress === null ? {} : { stableAddress }),
     ...(leaderClaim === null ? {} : { leaderClaim }),
     ...(failingLeaders.size === 0 ? {} : { failingLeaders }),
+    // Of an agent that is gone nothing is to be expected.
+    ...(abilities !== null && isKey(nextKey) ? { nextKey } : {}),
+    ...(knownKeys.length === 0 ? {} : { knownKeys }),
   };
 };
 
@@ -113,4 +128,10 @@ export const ownFingerprint = (
 ): readonly unknown[] => [[...(abilities ?? [])], ...OWN_ANNOTATIONS.map((name) => annotations[name] ?? '')];
 
 /** Written by the agent; the heart-beat of the abilities is no news. */
-export const OWN_ANNOTATIONS: readonly string[] = [STABLE_ADDRESS, LEADS, FAILING_LEADERS];
+export const OWN_ANNOTATIONS: readonly string[] = [
+  STABLE_ADDRESS,
+  LEADS,
+  FAILING_LEADERS,
+  ROTATE_KEY,
+  NEXT_KEY,
+];

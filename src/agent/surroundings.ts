@@ -16,9 +16,10 @@ import { PacketFilter } from './host/packet-filter.ts';
 import { hostnameAddresses } from './host-names.ts';
 import { type AgentState, serveEndpoints } from './http-endpoints.ts';
 import { KernelWatch } from './kernel-watch.ts';
-import { loadNodeKey, type NodeKey } from './key-file.ts';
+import type { NodeKey } from './key-file.ts';
 import { KubernetesClient } from './kubernetes/client.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
+import { rotatingNodeKey } from './next-key.ts';
 import type { AgentOptions } from './options.ts';
 
 export type AgentClient = Pick<KubernetesClient, 'list' | 'watch' | 'create' | 'patch' | 'close'>;
@@ -74,7 +75,7 @@ export const realSurroundings =
   ({ options, access, version, environment }: RealContext) =>
   ({ onDue, onFilter, onChange }: SurroundingsHooks): Surroundings => {
     const { hostname, interfaceName, stateDirectory, createInterface: mayCreate, deviceBackend } = options;
-    const key = loadNodeKey(stateDirectory);
+    const key = rotatingNodeKey(stateDirectory);
     const client = new KubernetesClient(access, { userAgent: `kilowire/${version}` });
     const socket = openRouteSocket();
     const device = new DeviceProcess({

@@ -52,6 +52,10 @@ export interface Node {
   readonly createdAt?: number;
   /** Absent where another program is the agent. */
   readonly abilities?: ReadonlySet<Ability>;
+  /** Base64: the key it is about to turn to. */
+  readonly nextKey?: string;
+  /** Next keys of others that its device has. */
+  readonly knownKeys?: readonly string[];
   /** The segment it last was in, and that segment's address. */
   readonly stableAddress?: AddressClaim;
   /** By what it leads, or has led. */

@@ -35,6 +35,7 @@ export const wireguardConfig = (topology: Topology, privateKey?: Uint8Array): De
   for (const segment of tunnelledSegments(topology)) add(segment, segment.leader.key);
   for (const peer of topology.peers) add(peer, peer.key, peer.presharedKey);
   if (topology.claimsCount) peers.push(...prepared(topology, peers));
+  peers.push(...coming(topology, peers));
   const config = { listenPort: self.endpoint.port, peers };
   return privateKey === undefined ? config : { privateKey, ...config };
 };
@@ -52,6 +53,24 @@ const prepared = (topology: Topology, peers: readonly PeerConfig[]): PeerConfig[
     fresh.push({ publicKey: keyBytes(key), persistentKeepalive: 0, allowedIps: [] });
   }
   return fresh;
+};
+
+/** Tunnels without ranges, for keys that leaders are about to turn to: they get the ranges once they are heard. */
+const coming = (topology: Topology, peers: readonly PeerConfig[]): PeerConfig[] => {
+  const taken = new Set([topology.self.key, ...peers.map(({ publicKey }) => keyText(publicKey))]);
+  return tunnelledSegments(topology).flatMap(({ leader: { nextKey }, endpointInForce }) => {
+    if (nextKey === undefined || taken.has(nextKey)) return [];
+    taken.add(nextKey);
+    const endpoint = dialable(endpointInForce);
+    return [
+      {
+        publicKey: keyBytes(nextKey),
+        ...(endpoint === null ? {} : { endpoint }),
+        persistentKeepalive: 0,
+        allowedIps: [],
+      },
+    ];
+  });
 };
 
 /** The segments a leader has a tunnel to; neighbours are reached on their private network. */
