@@ -19,7 +19,7 @@ import type { KernelWatch } from './kernel-watch.ts';
 import { OwnRotation } from './key-rotation.ts';
 import { KeyWatch } from './key-watch.ts';
 import { NODES } from './kubernetes/resources.ts';
-import { type LeaderWatch, NO_VERDICT, watchLeaders } from './leader-watch.ts';
+import { asksApi, handshakesOf, type LeaderWatch, NO_VERDICT, watchLeaders } from './leader-watch.ts';
 import { Listening } from './listening.ts';
 import type { Log } from './log.ts';
 import { MeshPass, type PassOutcome } from './mesh-pass.ts';
@@ -27,8 +27,10 @@ import { AgentMetrics } from './metrics.ts';
 import type { AgentOptions } from './options.ts';
 import { ABILITIES, abilitiesFor, abilitiesText, STABLE_ADDRESS } from './own-annotations.ts';
 import { changedAnnotations } from './own-node.ts';
+import { PassWatch } from './pass-watch.ts';
 import { statusOf } from './status.ts';
 import type { Surroundings, SurroundingsHooks } from './surroundings.ts';
+import { tunnelMetrics } from './tunnel-metrics.ts';
 import { ViewClock } from './view-clock.ts';
 
 /** Several changes that come together are one pass. */
@@ -55,6 +57,7 @@ export class Agent {
   readonly #viewClock = new ViewClock();
   readonly #around: Surroundings;
   readonly #clock: Clock;
+  readonly #passWatch: PassWatch;
   readonly #pass: MeshPass;
   readonly #heartBeat: HeartBeat;
   readonly #listening: Listening;
@@ -87,6 +90,7 @@ export class Agent {
     this.#around = around;
     const { client, clock, device, host, key, links, ofHostname, random, resolve } = around;
     this.#clock = clock;
+    this.#passWatch = new PassWatch(clock);
     if (!key.found)
       log.warn('no private key was found; a new one has been made', { directory: options.stateDirectory });
     this.#apiLog = new ApiLog(log, clock.monotonic);
@@ -110,9 +114,16 @@ export class Agent {
       onContact: () => this.#contact(),
       onError: apiError('run'),
     });
-    const onVerdict = () => this.#want();
     this.#leaders = options.leaderFailover
-      ? watchLeaders({ probes: around.probes, clock, log, metrics: this.#metrics, onVerdict })
+      ? watchLeaders({
+          probes: around.probes,
+          clock,
+          log,
+          metrics: this.#metrics,
+          onVerdict: () => this.#want(),
+          asksApi: () => asksApi(client, hostname),
+          handshakes: async () => handshakesOf(await device.control.read()),
+        })
       : null;
     this.#abilities = abilitiesFor({ ...options, leaderFailover: this.#leaders !== null });
     this.#rotation = new OwnRotation({
@@ -169,6 +180,7 @@ export class Agent {
     const { interfaceName, resyncMs, cleanUp } = this.#options;
     const state = {
       metrics: () => this.#metricsText(),
+      whyUnwell: () => this.#passWatch.whyUnwell(),
       topology: () => this.#outcome?.topology ?? null,
       status: () => this.#status(),
     };
@@ -218,6 +230,7 @@ export class Agent {
     const now = this.#now();
     const silence = this.#viewClock.silence(now);
     this.#viewClock.contact(now);
+    this.#leaders?.apiSpoke();
     this.#apiLog.worked('run');
     if (Number.isFinite(silence) && silence > HEARTBEAT_MS / 1000 + 5) this.#heartBeat.now();
   }
@@ -247,7 +260,7 @@ export class Agent {
       this.#wanted = Promise.withResolvers();
       // Before both have been read, what is missing from the view is not missing from the cluster.
       if (signal.aborted || !this.#cluster.synced) continue;
-      await this.#onePass();
+      await this.#passWatch.during(() => this.#onePass());
       watch.ignoreSoFar();
     }
   }
@@ -335,10 +348,12 @@ export class Agent {
     });
   }
 
-  #metricsText(): string {
+  async #metricsText(): Promise<string> {
     const silence = this.#viewClock.silence(this.#now());
     if (Number.isFinite(silence)) this.#metrics.apiSilence(silence);
-    return this.#metrics.toString();
+    const device = await this.#around.device.control.read().catch(() => null);
+    const { interfaceName } = this.#options;
+    return this.#metrics.toString() + tunnelMetrics(interfaceName, device, this.#outcome?.topology ?? null);
   }
 
   async #cleanUp(departed: boolean): Promise<void> {

@@ -13,7 +13,9 @@ import type { Topology } from '../routing/topology.ts';
 import { AgentError } from './agent-error.ts';
 
 export interface AgentState {
-  readonly metrics: () => string;
+  readonly metrics: () => string | Promise<string>;
+  /** What keeps it from working, in a sentence; absent or null: nothing. */
+  readonly whyUnwell?: () => string | null;
   /** The mesh as it was last computed; null when this node cannot compute one. */
   readonly topology: () => Topology | null;
   readonly status: () => Promise<unknown>;
@@ -63,10 +65,13 @@ export const serveEndpoints = async (
 const answer = (state: AgentState, url: URL, response: ServerResponse): void => {
   switch (url.pathname) {
     case '/health':
-      response.writeHead(200).end();
+      health(state.whyUnwell?.() ?? null, response);
       return;
     case '/metrics':
-      send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', state.metrics());
+      Promise.resolve(state.metrics()).then(
+        (metrics) => send(response, 200, 'text/plain; version=0.0.4; charset=utf-8', metrics),
+        (error: unknown) => text(response, 500, error instanceof Error ? error.message : String(error)),
+      );
       return;
     case '/status':
       state.status().then(
@@ -80,6 +85,12 @@ const answer = (state: AgentState, url: URL, response: ServerResponse): void => 
     default:
       send(response, 200, 'text/html; charset=utf-8', INDEX);
   }
+};
+
+/** Kilo's is always well. */
+const health = (why: string | null, response: ServerResponse): void => {
+  if (why === null) response.writeHead(200).end();
+  else text(response, 503, `${why}\n`);
 };
 
 const graph = (topology: Topology | null, query: URLSearchParams, response: ServerResponse): void => {
