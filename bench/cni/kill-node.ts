@@ -5,10 +5,11 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, rmSync } from 'node:fs';
+import { residents } from '../../src/cni/resident/place.ts';
 import { network } from './network.ts';
 import { Node } from './node.ts';
 import type { PluginSet } from './plugins.ts';
-import { collect, start, wait } from './process.ts';
+import { collect, endResidents, isRunning, settle, start, wait } from './process.ts';
 import { type Pod, startPlugin } from './runtime.ts';
 
 interface CniResult {
@@ -19,13 +20,16 @@ export const addressOf = ({ ips }: CniResult): string => ips[0]?.address.split('
 
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
+/** Whom SIGKILL reaches: the plugin alone, all it started, or the process that answers it. */
+export type Reach = 'process' | 'group' | 'resident';
+
 export class TrialNode {
   readonly keeper: CniResult;
   readonly #node: Node;
   readonly #pods: ReadonlyMap<string, Pod>;
   readonly #baseline: readonly string[];
   readonly #results = new Map<string, CniResult>();
-  readonly #durations = { ADD: 20, DEL: 30 };
+  readonly #durations = new Map<string, number>();
 
   constructor(plugins: PluginSet) {
     this.#node = new Node(plugins, `kwm-kill-${process.pid}`);
@@ -40,17 +44,34 @@ export class TrialNode {
       this.add('victim');
       this.del('victim');
     }
+    // What the victim's last DEL gave up is still being deleted.
+    while (run('ip', '-o', 'link', 'show', 'group', '1802071151') !== '') Atomics.wait(pause, 0, 0, 5);
     this.#baseline = this.#look();
   }
 
   close(): void {
+    endResidents();
     this.#node.remove();
     rmSync(this.#node.plugins.directory, { recursive: true });
   }
 
-  /** Of the last call that was not killed, ms. */
+  /** Of the last call of the kind that was not killed, ms; with a resident that answers it, or without. */
   duration(verb: 'ADD' | 'DEL'): number {
-    return this.#durations[verb];
+    return this.#durations.get(this.#kind(verb)) ?? 20;
+  }
+
+  /** The next call finds no resident. */
+  cool(): void {
+    settle();
+    endResidents();
+  }
+
+  get isWarm(): boolean {
+    return residents().length > 0;
+  }
+
+  #kind(verb: 'ADD' | 'DEL'): string {
+    return `${verb} ${this.isWarm ? 'warm' : 'cold'}`;
   }
 
   makeVictim(): void {
@@ -104,18 +125,21 @@ export class TrialNode {
   }
 
   /** Starts the call, kills it `afterMs` later; false when it was faster. */
-  kill(verb: 'ADD' | 'DEL', reach: 'process' | 'group', afterMs: number): boolean {
+  kill(verb: 'ADD' | 'DEL', reach: Reach, afterMs: number): boolean {
     const pod = this.#pod('victim');
     const [entry] = pod.network.chain;
     if (entry === undefined) return false;
     const started = startPlugin(verb, pod, entry, verb === 'DEL' ? this.#results.get('victim') : undefined);
     Atomics.wait(pause, 0, 0, afterMs);
-    process.kill(reach === 'group' ? -started.pid : started.pid, 'SIGKILL');
+    const isInTime = isRunning(started.pid);
+    if (reach !== 'resident') process.kill(reach === 'group' ? -started.pid : started.pid, 'SIGKILL');
+    else for (const pid of residents()) process.kill(pid, 'SIGKILL');
     const ended = wait(started.pid);
     const { stdout } = collect(started);
     // An ADD that was done has a result, which the runtime then has too.
     if (ended?.code === 0 && verb === 'ADD') this.#results.set('victim', JSON.parse(stdout));
-    return ended?.code === 128 + 9;
+    // A call whose resident is killed goes on by itself.
+    return reach === 'resident' ? isInTime : ended?.code === 128 + 9;
   }
 
   /** IPv4 addresses of the victim's own interface. */
@@ -163,6 +187,7 @@ export class TrialNode {
     const [entry] = pod.network.chain;
     if (entry === undefined) return { code: 1, stdout: '' };
     this.#node.enter();
+    const kind = this.#kind(verb);
     const began = performance.now();
     const started = startPlugin(
       verb,
@@ -173,7 +198,7 @@ export class TrialNode {
       netns,
     );
     const ended = wait(started.pid);
-    if (name === 'victim') this.#durations[verb] = performance.now() - began;
+    if (name === 'victim') this.#durations.set(kind, performance.now() - began);
     return { code: ended?.code ?? 1, stdout: collect(started).stdout };
   }
 

@@ -1,6 +1,6 @@
 /**
  * `node bench/cni/kill-trials.ts [--trials 1000] [--seed N] [--out FOLDER]`: SIGKILL at a random moment of ADD or DEL,
- * the plugin alone or with all it started, then what a runtime does about it in one of its real orders. Counts what is
+ * the plugin alone, with all it started, or the resident that answers it, then what a runtime does about it in one of its real orders. Counts what is
  * left behind and addresses that two pods had; stored, trial by trial, under bench/results/.
  *
  * Beside the victim there are a keeper, attached all the time, and a witness, attached between kill and clean-up: nobody
@@ -12,10 +12,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { describeMachine } from '../machine.ts';
-import { addressOf, TrialNode } from './kill-node.ts';
+import { addressOf, type Reach, TrialNode } from './kill-node.ts';
 import { hideHost, isIsolated, isolate } from './node.ts';
 import { ours } from './plugins.ts';
-import { adoptOrphans, wait } from './process.ts';
+import { adoptOrphans, settle } from './process.ts';
 
 /** mulberry32: the same seed, the same trials. */
 function random(seed: number): () => number {
@@ -52,7 +52,9 @@ const orders: Readonly<Record<string, (node: TrialNode) => number>> = {
 interface Trial {
   readonly number: number;
   readonly verb: 'ADD' | 'DEL';
-  readonly reach: 'process' | 'group';
+  readonly reach: Reach;
+  /** A resident answered when the call began. */
+  readonly warm: boolean;
   readonly order: string;
   readonly afterMs: number;
   readonly killed: boolean;
@@ -63,11 +65,15 @@ interface Trial {
 
 function runTrial(number: number, node: TrialNode, chance: () => number): Trial {
   const verb = chance() < 0.5 ? 'ADD' : 'DEL';
-  const reach = chance() < 0.5 ? 'process' : 'group';
+  const reaches: readonly Reach[] = ['process', 'group', 'resident'];
+  const reach = reaches[Math.floor(chance() * reaches.length)] ?? 'process';
+  const cold = reach !== 'resident' && chance() < 0.5;
   const names = Object.keys(orders);
   const order = names[Math.floor(chance() * names.length)] ?? '';
   node.makeVictim();
   if (verb === 'DEL') node.add('victim');
+  if (cold) node.cool();
+  const warm = node.isWarm;
   const afterMs = chance() * node.duration(verb) * 1.05;
   const killed = node.kill(verb, reach, afterMs);
   const inVictim = node.addressesInside();
@@ -76,16 +82,17 @@ function runTrial(number: number, node: TrialNode, chance: () => number): Trial 
   const doubles = taken.includes(witness) ? [`the witness got ${witness}, which is in use`] : [];
   const failedCalls = orders[order]?.(node) ?? 0;
   node.del('witness');
-  while (wait(-1) !== undefined);
+  settle();
   const leaks = node.leaks();
   node.removeVictim();
-  return { number, verb, reach, order, afterMs, killed, failedCalls, leaks, doubles };
+  return { number, verb, reach, warm, order, afterMs, killed, failedCalls, leaks, doubles };
 }
 
 function summary(trials: readonly Trial[]): Record<string, Record<string, number>> {
   const table: Record<string, Record<string, number>> = {};
-  for (const { verb, reach, order, killed, failedCalls, leaks, doubles } of trials) {
-    const key = `${verb}, ${reach} killed, then: ${order}`;
+  for (const { verb, reach, warm, order, killed, failedCalls, leaks, doubles } of trials) {
+    const who = reach === 'resident' ? '' : warm ? ', a resident works' : ', by itself';
+    const key = `${verb}, ${reach} killed${who}, then: ${order}`;
     const row = table[key] ?? { trials: 0, killed: 0, failedCalls: 0, leaks: 0, doubles: 0 };
     table[key] = {
       trials: (row.trials ?? 0) + 1,

@@ -4,58 +4,17 @@
  * @module
  */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Quantity } from '../report.ts';
 import { median } from '../statistics.ts';
+import { type Measure, networks, onNodes, quantity, writeSubnetFile } from './measure.ts';
 import { peakMemory } from './memory.ts';
-import { type Kind, type Network, network } from './network.ts';
-import { Node } from './node.ts';
-import type { PluginSet } from './plugins.ts';
+import type { Kind, Network } from './network.ts';
+import type { Node } from './node.ts';
+import { endResidents } from './process.ts';
 import { add, ask, atOnce, type Cost, del, type Pod } from './runtime.ts';
-
-/** One figure of each set, in their order, by quantity. */
-export type Figures = ReadonlyMap<Quantity, readonly number[]>;
-
-export interface Measure {
-  readonly id: string;
-  readonly quantities: readonly Quantity[];
-  /** `count`: how many calls a figure is the median of. */
-  run(sets: readonly PluginSet[], count: number): Figures;
-}
-
-const hasFlannel = (sets: readonly PluginSet[]): boolean =>
-  sets.every(({ family, directory }) => family === 'kilowire' || readdirSync(directory).includes('flannel'));
-
-function quantity(id: string, name: string, unit: string, floor?: number, aim?: number): Quantity {
-  return {
-    ...{ id, name, unit, moreIsBetter: false },
-    ...(floor === undefined ? {} : { floor }),
-    ...(aim === undefined ? {} : { aim }),
-  };
-}
-
-/** A fresh node for each set, removed afterwards with all state. */
-function onNodes<T>(sets: readonly PluginSet[], use: (nodes: readonly Node[]) => T): T {
-  const nodes = sets.map((set, index) => new Node(set, `kwm-${process.pid}-${index}`));
-  try {
-    return use(nodes);
-  } finally {
-    for (const node of nodes) node.remove();
-    // host-local reads every lease there is: those of one measure must not slow down the next.
-    for (const folder of readdirSync('/var/lib/cni')) rmSync(`/var/lib/cni/${folder}`, { recursive: true });
-  }
-}
-
-/** A network of its own name for each set: the same folder of leases would be shared. */
-function networks(nodes: readonly Node[], kind: Kind): Network[] {
-  const flannel = hasFlannel(nodes.map(({ plugins }) => plugins));
-  return nodes.map(({ plugins }, index) => ({
-    ...network(plugins, kind, '10.77.0.0/16', flannel),
-    name: `lab${index}`,
-  }));
-}
 
 function sequential(
   id: string,
@@ -77,15 +36,7 @@ function sequential(
           network: nets[index] as Network,
           ...(kind === 'host port' ? { hostPort: 20_000 + number } : {}),
         });
-        const subnet = '10.77.0.1/16';
-        mkdirSync('/run/flannel', { recursive: true });
-        const subnetFile = { NETWORK: '10.77.0.0/16', SUBNET: subnet, MTU: '1450', IPMASQ: 'true' };
-        writeFileSync(
-          '/run/flannel/subnet.env',
-          Object.entries(subnetFile)
-            .map(([key, value]) => `FLANNEL_${key}=${value}\n`)
-            .join(''),
-        );
+        writeSubnetFile();
         // Warms the page cache, makes the bridge.
         for (const index of nodes.keys()) del(podOf(index, 9999), add(podOf(index, 9999)).result);
         prepare(nodes, nets);
@@ -185,16 +136,51 @@ const version: Measure = {
   run: (sets, count) =>
     onNodes(sets, (nodes) => {
       const times = nodes.map((): number[] => []);
-      const type = ({ plugins }: Node): string => (plugins.family === 'kilowire' ? 'kilowire' : 'bridge');
-      for (const node of nodes) ask(node, 'VERSION', type(node));
+      const nets = networks(nodes, 'plain');
+      nodes.forEach((node, index) => {
+        const pod = { name: 'first', node, network: nets[index] as Network };
+        del(pod, add(pod).result);
+        ask(node, 'VERSION', typeOf(node));
+      });
       for (let number = 0; number < count; number += 1) {
         nodes.forEach((node, index) => {
-          times[index]?.push(ask(node, 'VERSION', type(node)).milliseconds);
+          times[index]?.push(ask(node, 'VERSION', typeOf(node)).milliseconds);
         });
       }
       return new Map([[versionTime, times.map(median)]]);
     }),
 };
+
+const typeOf = ({ plugins }: Node): string => (plugins.family === 'kilowire' ? 'kilowire' : 'bridge');
+
+/** The first call on a node where nothing has happened for a while. */
+function cold(id: string, kind: Kind, adding: Quantity, asking?: Quantity): Measure {
+  return {
+    id,
+    quantities: [adding, ...(asking === undefined ? [] : [asking])],
+    run: (sets, count) =>
+      onNodes(sets, (nodes) => {
+        const nets = networks(nodes, kind);
+        writeSubnetFile();
+        const adds = nodes.map((): number[] => []);
+        const versions = nodes.map((): number[] => []);
+        for (let number = 0; number <= count; number += 1) {
+          nodes.forEach((node, index) => {
+            const pod = { name: `p${number}`, node, network: nets[index] as Network };
+            endResidents();
+            if (asking !== undefined) versions[index]?.push(ask(node, 'VERSION', typeOf(node)).milliseconds);
+            const { milliseconds, result } = add(pod);
+            // The first one warms the page cache and makes the bridge.
+            if (number > 0) adds[index]?.push(milliseconds);
+            del(pod, result);
+          });
+        }
+        const figures = new Map([[adding, adds.map(median)]]);
+        if (asking !== undefined) figures.set(asking, versions.map(median));
+        return figures;
+      }),
+  };
+}
 
 const memory = quantity('memory', 'peak memory of 50 ADDs at once', 'MiB');
 const peak: Measure = {
@@ -308,6 +294,13 @@ export const catalogue: readonly Measure[] = [
     quantity('cpu-20k', 'CPU of one ADD with 20,000 leases held', 'ms'),
     holdLeases,
   ),
+  cold(
+    'cold',
+    'plain',
+    quantity('add-cold', 'ADD, no masquerade, no resident', 'ms'),
+    quantity('version-cold', 'VERSION, no resident', 'ms'),
+  ),
+  cold('cold-k3s', 'k3s', quantity('add-k3s-cold', 'a whole pod as in k3s: ADD, no resident', 'ms')),
   peak,
   processes,
 ];

@@ -6,11 +6,14 @@
  * @module
  */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { endResidents } from './process.ts';
 
 const controller = '/sys/fs/cgroup/memory';
 
 /** Peak in MiB; NaN where it cannot be told. */
 export function peakMemory(call: () => void): number {
+  // One that stays counts too: it has to be born inside.
+  endResidents();
   if (!existsSync(`${controller}/memory.max_usage_in_bytes`)) {
     call();
     return Number.NaN;
@@ -28,6 +31,7 @@ export function peakMemory(call: () => void): number {
     return (usage('max_usage_in_bytes') - before) / 2 ** 20;
   } finally {
     join(`${controller}${home}`);
+    endResidents();
     rmdirSync(group);
   }
 }

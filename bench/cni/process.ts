@@ -109,6 +109,11 @@ function reap(pid: number): void {
   wait4(pid, [0], WNOHANG, Buffer.alloc(144));
 }
 
+/** Not ended, though nobody may have waited for it yet. */
+export function isRunning(pid: number): boolean {
+  return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.[0] !== 'Z';
+}
+
 /** Our children, orphans that came to us among them. */
 function adopted(): readonly number[] {
   const text = readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8').trim();
