@@ -8,15 +8,18 @@ import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { pathOptions, type SettingFlags, withSettings } from './agent-settings.ts';
+import { makeConf } from './client-file.ts';
+import { type ConfFlags, withConf } from './client-options.ts';
 import { type ClusterFlags, openClient, portOption, withCluster } from './cluster-options.ts';
 import { print } from './output.ts';
+import { version } from './version.ts';
 
 interface ListenAddress {
   readonly host: string;
   readonly port: number;
 }
 
-interface UiFlags extends ClusterFlags, SettingFlags {
+interface UiFlags extends ClusterFlags, SettingFlags, ConfFlags {
   readonly listen: ListenAddress;
   readonly tokenFile?: string;
   readonly agent: string;
@@ -49,8 +52,11 @@ const readToken = (path: string): string => {
 };
 
 const serve = async (flags: UiFlags): Promise<void> => {
+  const { ClientBook } = await import('../ui/client-book.ts');
+  const { clientRoutes } = await import('../ui/client-routes.ts');
   const { MeshFeed } = await import('../ui/mesh-feed.ts');
   const { meshRoutes } = await import('../ui/mesh-routes.ts');
+  const { openApiRoute } = await import('../ui/openapi.ts');
   const { loadPage } = await import('../ui/page-file.ts');
   const { UiServer } = await import('../ui/ui-server.ts');
   const token = flags.tokenFile === undefined ? randomBytes(24).toString('hex') : readToken(flags.tokenFile);
@@ -68,10 +74,21 @@ const serve = async (flags: UiFlags): Promise<void> => {
       environment: process.env,
     },
   });
+  const { topologyLabel, meshGranularity: granularity } = flags;
+  const book = new ClientBook({
+    client,
+    topologyLabel,
+    granularity,
+    file: (snapshot, name) => makeConf(client, snapshot, name, flags, null),
+  });
   const server = new UiServer({
     page,
     guard: { token, open: isLoopback(flags.listen.host) },
-    routes: meshRoutes(feed, pathOptions(flags)),
+    routes: [
+      openApiRoute(version()),
+      ...meshRoutes(feed, pathOptions(flags)),
+      ...clientRoutes({ book, source: feed, version: version() }),
+    ],
   });
   const end = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => end.abort());
@@ -90,15 +107,17 @@ const serve = async (flags: UiFlags): Promise<void> => {
 export const uiCommand = (): Command =>
   withCluster(
     withSettings(
-      new Command('ui')
-        .description('serve a page that shows the mesh as it lives, and its clients')
-        .addOption(
-          new Option('--listen <address>', 'where to serve it')
-            .argParser(listenAddress)
-            .default(listenAddress('127.0.0.1:8107'), '127.0.0.1:8107'),
-        )
-        .option('--token-file <file>', 'the token that changes need; without it one is made and printed')
-        .option('--agent <url>', 'where the agent of this host listens', 'http://127.0.0.1:1107'),
+      withConf(
+        new Command('ui')
+          .description('serve a page that shows the mesh as it lives, and its clients')
+          .addOption(
+            new Option('--listen <address>', 'where to serve it')
+              .argParser(listenAddress)
+              .default(listenAddress('127.0.0.1:8107'), '127.0.0.1:8107'),
+          )
+          .option('--token-file <file>', 'the token that changes need; without it one is made and printed')
+          .option('--agent <url>', 'where the agent of this host listens', 'http://127.0.0.1:1107'),
+      ),
     )
       .addOption(portOption().hideHelp())
       .allowExcessArguments(false),

@@ -15,6 +15,11 @@ export interface GuardOptions {
   readonly open: boolean;
 }
 
+export interface Wanted {
+  readonly changes: boolean;
+  readonly isSecret: boolean;
+}
+
 export class AccessGuard {
   readonly #digest: Buffer;
   readonly #open: boolean;
@@ -25,11 +30,11 @@ export class AccessGuard {
   }
 
   /** @throws UiError when the request may not be answered. */
-  check(headers: IncomingHttpHeaders, changes: boolean): void {
+  check(headers: IncomingHttpHeaders, { changes, isSecret }: Wanted): void {
     if (this.#open && !isLocalName(headers.host ?? ''))
       throw new UiError('ERR_UI_FORBIDDEN', 'This page is served to this host only, by its address.');
     if (changes) requireSameOrigin(headers);
-    if (this.#open && !changes) return;
+    if (this.#open && !changes && !isSecret) return;
     if (!timingSafeEqual(digestOf(tokenIn(headers)), this.#digest))
       throw new UiError(
         'ERR_UI_TOKEN',

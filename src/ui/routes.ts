@@ -17,6 +17,8 @@ export interface Route {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** `/mesh/nodes/:name` */
   readonly pattern: string;
+  /** Needs the token even where all may look. */
+  readonly isSecret?: boolean;
   readonly answer: (request: RouteRequest) => void | Promise<void>;
 }
 

@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { AdminError } from '../admin/admin-error.ts';
 import { isKubernetesError } from '../agent/kubernetes/kubernetes-error.ts';
 import { RoutingError } from '../routing/routing-error.ts';
 import { AccessGuard, type GuardOptions } from './access-guard.ts';
@@ -68,8 +69,11 @@ export class UiServer {
       const method = request.method ?? 'GET';
       const path = pathname.replace(/^\/ui(?=\/)/, '');
       if (path.startsWith(`${API}/`)) {
-        this.#guard.check(request.headers, method !== 'GET');
         const found = findRoute(this.#options.routes, method, path.slice(API.length));
+        this.#guard.check(request.headers, {
+          changes: method !== 'GET',
+          isSecret: found.route.isSecret ?? false,
+        });
         await found.route.answer({ request, response, path: found.path, query });
       } else if (pathname === '/ui/') {
         this.#sendPage(response);
@@ -104,6 +108,7 @@ const refuse = (response: ServerResponse, error: unknown): void => {
 /** What the API refused is refused with its own status. */
 const statusOf = (error: unknown): number => {
   if (error instanceof UiError) return error.status;
+  if (error instanceof AdminError) return error.code === 'ERR_ADMIN_UNKNOWN' ? 404 : 409;
   if (error instanceof RoutingError) return 409;
   if (isKubernetesError(error)) return error.status !== undefined && error.status >= 400 ? error.status : 502;
   return 500;

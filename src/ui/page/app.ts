@@ -5,6 +5,7 @@
 import { type ComponentChild, Fragment, h } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { type MeshSnapshot, type SampleSummary, summaryOf } from '../mesh-snapshot.ts';
+import { ClientListView } from './client-list-view.ts';
 import { EXPORT_FORMATS, type ExportFormat, exportMap } from './exports.ts';
 import type { FollowState, InterfaceClient } from './interface-client.ts';
 import { MapView } from './map-view.ts';
@@ -13,7 +14,7 @@ import { SidePanel } from './side-panel.ts';
 import { Timeline } from './timeline.ts';
 import { GRADE_WORDS, type Grade, meshText } from './words.ts';
 
-const VIEWS = ['Map', 'Table'] as const;
+const VIEWS = ['Map', 'Table', 'Clients'] as const;
 type View = (typeof VIEWS)[number];
 
 const HOUR_MS = 3_600_000;
@@ -91,7 +92,11 @@ export const App = ({ client }: { readonly client: InterfaceClient }): Component
               onChoose: setChosen,
             }),
           )
-        : h('main', null, h(MeshTable, { snapshot: shown })),
+        : h(
+            'main',
+            null,
+            view === 'Table' ? h(MeshTable, { snapshot: shown }) : h(ClientListView, { client }),
+          ),
   );
 };
 
