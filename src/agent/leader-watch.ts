@@ -3,12 +3,17 @@
  * What is decided stands in routing/fail-over.ts; here are time and packets.
  * @module
  */
-import { FailOver, type Verdict } from '../routing/fail-over.ts';
+import type { DeviceStatus } from '../noise/device-config.ts';
+import { FailOver, type Now, type Verdict } from '../routing/fail-over.ts';
+import { keyText } from '../routing/key-text.ts';
 import type { LeaderClaim } from '../routing/leader.ts';
 import type { Topology } from '../routing/topology.ts';
 import { sentenceOf } from './agent-error.ts';
 import { type Cancel, type Clock, unixSeconds } from './clock.ts';
 import type { Probes } from './echo-probes.ts';
+import type { KubernetesClient } from './kubernetes/client.ts';
+import { KubernetesError } from './kubernetes/kubernetes-error.ts';
+import { NODES } from './kubernetes/resources.ts';
 import type { Log } from './log.ts';
 import type { AgentMetrics } from './metrics.ts';
 
@@ -18,9 +23,20 @@ export interface LeaderWatchOptions {
   readonly log: Pick<Log, 'warn'>;
   readonly metrics: Pick<AgentMetrics, 'probes' | 'failingLeaders' | 'takeovers'>;
   readonly onVerdict: () => void;
+  /** Whether the API answers, decided within a second or so. */
+  readonly asksApi: () => Promise<boolean>;
+  /** Unix seconds of the last handshake with each public key. */
+  readonly handshakes: () => Promise<ReadonlyMap<string, number>>;
 }
 
-export const NO_VERDICT: Verdict = { failing: new Map(), claim: null };
+/** Between questions to the API, and to the device, while the answer matters. */
+const ASK_MS = 1000;
+const LISTEN_MS = 400;
+/** What has been silent for this long is listened for more rarely. */
+const LONG_SILENT_SECONDS = 30;
+const LISTEN_RARELY_MS = 5000;
+
+export const NO_VERDICT: Verdict = { failing: new Map(), claim: null, inferred: new Map() };
 
 /** Null where it may not send probes; then no other agent acts on its own findings either. */
 export const watchLeaders = ({
@@ -43,6 +59,8 @@ export class LeaderWatch {
   readonly #failOver = new FailOver();
   #cancel: Cancel | undefined;
   #ended = false;
+  #askedAt = Number.NEGATIVE_INFINITY;
+  #listenedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: LeaderWatchOptions) {
     this.#options = options;
@@ -63,13 +81,18 @@ export class LeaderWatch {
     this.#look();
   }
 
+  /** The API spoke. */
+  apiSpoke(): void {
+    if (this.#failOver.apiSpoke(this.#now().ms)) this.#options.onVerdict();
+  }
+
   end(): void {
     this.#ended = true;
     this.#cancel?.();
     this.#options.probes.close();
   }
 
-  #now() {
+  #now(): Now {
     const { clock } = this.#options;
     return { ms: clock.monotonic(), unix: unixSeconds(clock) };
   }
@@ -91,6 +114,33 @@ export class LeaderWatch {
     const next = liveness.next(now.ms);
     if (next !== null) this.#cancel = clock.after(Math.max(1, next - now.ms), () => this.#look());
     if (isNew) this.#tell(before);
+    this.#ask(now.ms);
+    this.#listen(now);
+  }
+
+  /** Whether the API is away, when a leader is silent. */
+  #ask(ms: number): void {
+    if (!this.#failOver.doubtsApi(ms) || ms - this.#askedAt < ASK_MS) return;
+    this.#askedAt = ms;
+    void this.#options.asksApi().then((answers) => {
+      if (answers) this.apiSpoke();
+      else this.#failOver.apiAway();
+      this.#look();
+    });
+  }
+
+  /** Whether somebody has called who would take over, or whether anybody is there to be led to. */
+  #listen({ ms, unix }: Now): void {
+    const since = this.#failOver.listensSince(ms);
+    if (since === null) return;
+    if (ms - this.#listenedAt < (unix - since > LONG_SILENT_SECONDS ? LISTEN_RARELY_MS : LISTEN_MS)) return;
+    this.#listenedAt = ms;
+    this.#options.handshakes().then(
+      (handshakes) => {
+        if (!this.#ended && this.#failOver.heard(handshakes, this.#now())) this.#options.onVerdict();
+      },
+      () => {}, // a device that does not answer is the next pass's matter
+    );
   }
 
   #tell(before: LeaderClaim | null): void {
@@ -105,3 +155,13 @@ export class LeaderWatch {
     onVerdict();
   }
 }
+
+/** Says nothing new, and so changes nothing; a refusal is an answer too. */
+export const asksApi = (client: Pick<KubernetesClient, 'patch'>, hostname: string): Promise<boolean> =>
+  client.patch(NODES, hostname, { metadata: {} }, undefined, AbortSignal.timeout(ASK_MS)).then(
+    () => true,
+    (error) => error instanceof KubernetesError && error.status !== undefined,
+  );
+
+export const handshakesOf = ({ peers }: DeviceStatus): ReadonlyMap<string, number> =>
+  new Map(peers.map(({ publicKey, lastHandshake }) => [keyText(publicKey), lastHandshake.seconds]));

@@ -7,6 +7,7 @@
 import type { DeviceStatus } from '../noise/device-config.ts';
 import type { Address } from '../noise/ip.ts';
 import type { Verdict } from '../routing/fail-over.ts';
+import { withInferred } from '../routing/inferred-leaders.ts';
 import { keyText } from '../routing/key-text.ts';
 import { type Ability, isReadyNode, type MeshEndpoint, type Node } from '../routing/node.ts';
 import type { Peer } from '../routing/peer.ts';
@@ -29,6 +30,7 @@ import {
   failingLeadersText,
   LEADS,
   leaderClaimText,
+  PSK_KEY,
   STABLE_ADDRESS,
   stableAddressText,
 } from './own-annotations.ts';
@@ -48,6 +50,8 @@ export interface MeshPassContext {
   readonly host: Pick<HostProgrammer, 'apply'>;
   readonly key: NodeKey;
   readonly rotation: OwnRotation;
+  /** Base64. */
+  readonly pskKey: string | undefined;
   /** What the hostname resolves to. */
   readonly ofHostname: () => Promise<readonly Address[]>;
   readonly onDeviceStarted: () => void;
@@ -112,7 +116,7 @@ export class MeshPass {
     const { nodes, peers } = await this.#resolved([...others, self], cluster.peersAt(now), faults);
     const discovered = discoveries(device, nodes, peers, time);
     const view = {
-      nodes: nodes.map((each) =>
+      nodes: withInferred(nodes, this.#context.verdict().inferred).map((each) =>
         each.name === hostname ? { ...each, discoveredEndpoints: discovered, lastSeen: time } : each,
       ),
       peers,
@@ -147,6 +151,7 @@ export class MeshPass {
       annotations: {
         ...annotations,
         ...this.#context.rotation.annotations(own, failures.length === 0 ? coming : []),
+        ...said(own, PSK_KEY, this.#context.pskKey ?? ''),
         ...said(own, LEADS, leaderClaimText(self.leaderClaim ?? null)),
         ...said(own, FAILING_LEADERS, failingLeadersText(self.failingLeaders)),
         ...(options.stableAddresses

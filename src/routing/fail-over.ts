@@ -10,7 +10,8 @@
  * @module
  */
 
-import { byRank, claimsOf, type LeaderClaim, rankOf } from './leader.ts';
+import { CALM_SECONDS, InferredLeaders, nextClaim } from './inferred-leaders.ts';
+import { byRank, claimsOf, type LeaderClaim, rankOf, standBysOf } from './leader.ts';
 import { Liveness } from './liveness.ts';
 import type { ReadyNode } from './node.ts';
 import {
@@ -35,8 +36,11 @@ const LONGEST_PATIENCE_MS = 600_000;
 /** What is published is not taken back at the first answer: it may be the only one. */
 const KEPT_MS = 5000;
 const LONGEST_KEPT_MS = 60_000;
-/** After so long a change is no more "of late". */
-export const CALM_SECONDS = 3600;
+/** Who took over without the API must have met somebody by then, or it was alone itself. */
+const PROVISIONAL_MS = 5000;
+const ALONE_MS = 30_000;
+/** A handshake is dated in whole seconds, and silence is known a little late. */
+const SILENT_SECONDS = 3;
 
 interface Accusation {
   /** Unix seconds. */
@@ -56,6 +60,8 @@ export interface Verdict {
   /** Leaders of other segments that fail, with since when. */
   readonly failing: ReadonlyMap<string, number>;
   readonly claim: LeaderClaim | null;
+  /** What others could not publish, by node name. */
+  readonly inferred: ReadonlyMap<string, LeaderClaim>;
 }
 
 export class FailOver {
@@ -68,6 +74,12 @@ export class FailOver {
   #claim: LeaderClaim | null = null;
   #lost: { readonly leader: string; readonly since: number } | null = null;
   #waiting: { readonly claim: string; readonly since: number } | null = null;
+  readonly #inferred = new InferredLeaders();
+  /** The API was asked and did not answer. */
+  #apiAway = false;
+  /** When the lead was taken without the API, until a handshake shows that somebody is there. */
+  #provisional: Now | null = null;
+  #aloneUntil = 0;
 
   get plan(): ProbePlan {
     return this.#plan;
@@ -75,7 +87,7 @@ export class FailOver {
 
   get verdict(): Verdict {
     const failing = new Map([...this.#accusations].map(([leader, { since }]) => [leader, since]));
-    return { failing, claim: this.#claim };
+    return { failing, claim: this.#claim, inferred: this.#inferred.claims };
   }
 
   /** What the own node had published before this program was started. */
@@ -111,15 +123,68 @@ export class FailOver {
     if (address !== undefined && this.liveness.isKnown(direct)) this.liveness.assume(address);
   }
 
+  /** Whether it matters now if the API is away. */
+  doubtsApi(ms: number): boolean {
+    const { inside } = this.#plan;
+    return inside !== null && this.liveness.isSilent(inside.near, ms);
+  }
+
+  apiAway(): void {
+    this.#apiAway = true;
+  }
+
+  /** The API spoke; true when there is something new to go by. */
+  apiSpoke(ms: number): boolean {
+    this.#apiAway = false;
+    return this.#inferred.prune(ms);
+  }
+
+  /** Whether it matters with whom there were handshakes: since when, in Unix seconds; null: no. */
+  listensSince(ms: number): number | null {
+    if (this.#provisional !== null) return this.#provisional.unix;
+    const silent = this.#plan.outside.filter(({ direct }) => this.liveness.isSilent(direct, ms));
+    const since = silent.flatMap(({ leader }) => this.#accusations.get(leader)?.since ?? []);
+    return since.length === 0 ? null : Math.min(...since);
+  }
+
+  /** Handshakes by public key, in Unix seconds; true when there is something new to go by. */
+  heard(handshakes: ReadonlyMap<string, number>, now: Now): boolean {
+    const topology = this.#topology;
+    if (topology === null || !topology.claimsCount) return false;
+    const isNew = (key: string, since: number): boolean =>
+      (handshakes.get(key) ?? 0) >= since - SILENT_SECONDS && (handshakes.get(key) ?? 0) > 0;
+    const { unix } = this.#provisional ?? now;
+    if (topology.segments.some(({ leader }) => leader !== topology.self && isNew(leader.key, unix)))
+      this.#provisional = null;
+    let changed = false;
+    for (const { segment: location, leader, direct } of this.#plan.outside) {
+      const since = this.#accusations.get(leader)?.since;
+      const segment = topology.segments.find((each) => each.location === location);
+      if (since === undefined || segment === undefined || !this.liveness.isSilent(direct, now.ms)) continue;
+      const successor = standBysOf(segment).find(({ key }) => isNew(key, since));
+      if (successor === undefined) continue;
+      this.#inferred.infer(segment, successor, now);
+      changed = true;
+    }
+    return changed;
+  }
+
   /** Looks at what has come back; true when there is something new to publish. */
   judge(now: Now): boolean {
     const topology = this.#topology;
     if (topology === null) return false;
     const accused = this.#accuse(now);
+    const before = this.verdict.inferred.size;
+    if (this.#provisional !== null && now.ms - this.#provisional.ms > PROVISIONAL_MS) {
+      this.#provisional = null;
+      this.#aloneUntil = now.ms + ALONE_MS;
+      this.#claim = null;
+      return true;
+    }
     const claim = topology.claimsCount ? this.#claimFor(topology, now) : null;
     const changed = claim !== this.#claim;
     this.#claim = claim;
-    return accused || changed;
+    return accused || changed || this.verdict.inferred.size !== before;
   }
 
   #accuse({ ms, unix }: Now): boolean {
@@ -177,27 +242,46 @@ export class FailOver {
     // Said, and not yet done.
     if (own !== null && own.generation !== self.leaderClaim?.generation) return own;
     const why = this.#whyTakeOver(now);
-    if (why !== null) return this.#newClaim(topology, why, now);
-    if (this.#mayReturn(topology, now)) return this.#newClaim(topology, 'first', now);
+    if (why !== null) return nextClaim(segment, why, now.unix);
+    if (this.#mayReturn(topology, now)) return nextClaim(segment, 'first', now.unix);
     // Outranked by another's, or moved elsewhere.
     return null;
   }
 
   /** As a stand-by: whether the leader has failed by what is seen here and by what others say, for long enough. */
-  #whyTakeOver({ ms }: Now): 'silent' | 'grey' | null {
+  #whyTakeOver(now: Now): 'silent' | 'grey' | null {
+    const { ms } = now;
     const { inside } = this.#plan;
     if (inside === null) {
       this.#lost = null;
       return null;
     }
     const silent = this.liveness.isSilent(inside.near, ms);
-    if (!(silent || this.#allSilent(inside.beyond, ms)) || !this.#othersSay(inside)) {
+    const agreed = (silent || this.#allSilent(inside.beyond, ms)) && this.#othersSay(inside);
+    // Nobody can say anything, nor claim: who is silent to its own neighbours is taken for dead.
+    const apart = !agreed && silent && this.#apiAway && ms >= this.#aloneUntil;
+    if (!agreed && !apart) {
       this.#lost = null;
       return null;
     }
+    if (apart && this.#followAhead(inside, now)) return null;
+    if (!inside.isStandBy) return null;
     if (this.#lost?.leader !== inside.leader) this.#lost = { leader: inside.leader, since: ms };
     if (ms - this.#lost.since < this.#waitFor(inside, ms)) return null;
+    if (apart) this.#provisional = now;
     return silent ? 'silent' : 'grey';
+  }
+
+  /** Without the API the first that answers is the one that takes over. */
+  #followAhead({ ahead }: InsideWatch, now: Now): boolean {
+    const topology = this.#topology;
+    const alive = ahead.find(
+      ({ address }) => this.liveness.isKnown(address) && !this.liveness.isSilent(address, now.ms),
+    );
+    const node = topology?.segment.members.find(({ name }) => name === alive?.name);
+    if (topology === null || node === undefined) return false;
+    this.#inferred.infer(topology.segment, node, now);
+    return true;
   }
 
   /** At least half of those who watch: one whose own way out is broken says the same of everybody. */
@@ -216,7 +300,7 @@ export class FailOver {
     // A return is on trial; changes among equals calm down.
     const changes = claim === undefined || claim.why === 'first' ? 0 : claim.times;
     const patience = changes < 2 ? 0 : Math.min(PATIENCE_MS * 2 ** (changes - 2), LONGEST_PATIENCE_MS);
-    return patience + AHEAD_MS * ahead.filter((address) => !this.liveness.isSilent(address, ms)).length;
+    return patience + AHEAD_MS * ahead.filter(({ address }) => !this.liveness.isSilent(address, ms)).length;
   }
 
   #mayReturn({ self, segment }: Topology, { ms }: Now): boolean {
@@ -230,24 +314,12 @@ export class FailOver {
     const wait = Math.min(RETURN_MS * 2 ** Math.max(0, claim.times - 1), LONGEST_RETURN_MS);
     return ms - this.#waiting.since >= wait;
   }
-
-  #newClaim({ segment }: Topology, why: LeaderClaim['why'], { unix }: Now): LeaderClaim {
-    const { leader, location, members, claim } = segment;
-    const generations = claimsOf(members, location).map((each) => each.claim.generation);
-    const recent = claim === undefined || unix - claim.since > CALM_SECONDS ? 0 : claim.times;
-    return {
-      segment: location,
-      generation: Math.max(0, ...generations) + 1,
-      times: why === 'first' ? recent : recent + 1,
-      since: unix,
-      instead: leader.name,
-      why,
-    };
-  }
 }
 
 const addressesOf = ({ outside, inside }: ProbePlan): ReadonlySet<string> =>
   new Set([
     ...outside.flatMap(({ direct, through }) => [direct, ...through]),
-    ...(inside === null ? [] : [inside.near, ...inside.beyond, ...inside.ahead]),
+    ...(inside === null
+      ? []
+      : [inside.near, ...inside.beyond, ...inside.ahead.map(({ address }) => address)]),
   ]);

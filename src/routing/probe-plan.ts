@@ -28,15 +28,17 @@ export interface OutsideWatch {
   readonly through: readonly string[];
 }
 
-/** What a stand-by sees of its own leader. */
+/** What a member sees of its own leader; those that would take over look beyond it too. */
 export interface InsideWatch {
   readonly segment: string;
   readonly leader: string;
   readonly near: string;
   /** Mesh addresses of other segments, reached through the leader. */
   readonly beyond: readonly string[];
-  /** Those who would rather take over. */
-  readonly ahead: readonly string[];
+  /** Whether it is one of those. */
+  readonly isStandBy: boolean;
+  /** Those who would rather take over, in order. */
+  readonly ahead: readonly { readonly name: string; readonly address: string }[];
   /** Whose word counts: leaders of other segments. */
   readonly observers: readonly string[];
 }
@@ -93,16 +95,21 @@ const insideWatch = (topology: Topology): InsideWatch | null => {
   const at = standBys.indexOf(self);
   const near = probedAddressOf(segment.leader);
   const observers = observersOf(topology, segment);
-  if (at < 0 || near === undefined || observers.length === 0) return null;
+  if (near === undefined || observers.length === 0) return null;
+  const isStandBy = at >= 0;
   return {
     segment: segment.location,
     leader: segment.leader.name,
     near,
-    beyond: observers
+    isStandBy,
+    beyond: (isStandBy ? observers : [])
       .filter(({ wireguardIP }) => wireguardIP.length === 4)
       .map(({ wireguardIP }) => formatAddress(wireguardIP))
       .slice(0, BEYOND),
-    ahead: standBys.slice(0, at).flatMap((member) => probedAddressOf(member) ?? []),
+    ahead: (isStandBy ? standBys.slice(0, at) : standBys).flatMap((member) => {
+      const address = probedAddressOf(member);
+      return address === undefined ? [] : [{ name: member.name, address }];
+    }),
     observers: observers.map(({ leader }) => leader.name),
   };
 };
