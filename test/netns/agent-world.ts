@@ -60,6 +60,8 @@ export class AgentWorld {
   readonly folder = new Folder();
   readonly hosts = new Map<string, Host>();
   readonly agents = new Map<string, ChildProcess>();
+  /** Devices of others. */
+  readonly foreign: ChildProcess[] = [];
   readonly #prefix: string;
   readonly #router: Host;
 
@@ -336,6 +338,7 @@ export class AgentWorld {
 
   async remove(): Promise<void> {
     await Promise.all([...this.agents.values()].map((agent) => end(agent, 'SIGKILL')));
+    await Promise.all(this.foreign.map((device) => end(device)));
     for (const pid of this.devices()) process.kill(pid, 'SIGTERM');
     await until('the devices to end', () => this.devices().length === 0);
     await this.api.close().catch(() => {});

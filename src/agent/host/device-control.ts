@@ -9,6 +9,7 @@ import { formatSet, joinChunks, parseGet, parseSetReply } from '../../noise/uapi
 import { diffDevices } from '../../routing/diff.ts';
 import { keyText } from '../../routing/key-text.ts';
 import { AgentError } from '../agent-error.ts';
+import { boringtunKey, inOurTime, madeAnew, withOwnKey } from './boringtun.ts';
 
 const ANSWER_TIMEOUT_MS = 3000;
 const LONGEST_ANSWER = 64 << 20;
@@ -18,13 +19,18 @@ export class DeviceControl {
   readonly path: string;
   /** Until it was asked in vain. */
   #tellsMore = true;
+  /** The public key of a device that is boringtun. */
+  #boringtunKey: string | undefined;
 
   constructor(path: string) {
     this.path = path;
   }
 
   async read(): Promise<DeviceStatus> {
-    return parseGet(await this.#converse(Buffer.from('get=1\n\n')));
+    const answer = await this.#converse(Buffer.from('get=1\n\n'));
+    this.#boringtunKey = boringtunKey(answer);
+    const status = parseGet(answer);
+    return this.#boringtunKey === undefined ? status : inOurTime(status, Date.now());
   }
 
   /** Without secrets, and with round trips and path MTUs where the device is ours; another one hangs up on that question. */
@@ -74,8 +80,12 @@ export class DeviceControl {
     have: DeviceStatus,
     want: DeviceConfig,
   ): Promise<{ readonly changed: boolean; readonly peers: number }> {
-    const change = diffDevices(have, want);
+    const change = diffDevices(this.#boringtunKey ? withOwnKey(have, want, this.#boringtunKey) : have, want);
     if (change === null) return { changed: false, peers: 0 };
+    if (this.#boringtunKey !== undefined) {
+      await this.change({ ...change, peers: change.peers.flatMap((peer) => madeAnew(peer, want)) });
+      return { changed: true, peers: change.peers.length };
+    }
     // Somebody may have been heard since: what is known of those to be dialled anew must be fresh.
     const fresh = change.peers.some(movesOnly) ? await this.read() : have;
     await this.change({ ...change, peers: change.peers.flatMap((peer) => dialledAnew(peer, fresh, want)) });
