@@ -201,8 +201,11 @@ describe.skipIf(!isRoot)("an agent's host", () => {
       annotations: { 'kilo.squat.ai/leader': '' },
     });
     const flags = { ...always, compatibility, local: false };
+    // Its own route to pods elsewhere, in clear.
+    ip('route', 'add', '10.42.3.0/24', 'via', '10.42.3.0', 'dev', overlay, 'onlink');
     expect((await world.pass([leader, member, far], { flags }))?.faults).toEqual([]);
     expect(routes()).toContain(`10.9.0.2 via ${gateway} dev ${overlay} table 1107 onlink`);
+    expect(ip('route', 'get', '10.42.3.7')).toContain('dev kilo0');
     expect(ip('rule')).toContain('to 10.9.0.2 iif kilo0 lookup 1107');
     expect(world.host.exec('iptables-save')).not.toContain('KILO-IPIP');
     expect((await world.pass([leader, member, far], { flags, clean: true }))?.faults).toEqual([]);

@@ -219,7 +219,8 @@ export class HostProgrammer {
 
   #routes(topology: Topology, host: HostLinks, links: Links, plan: Plan): readonly string[] {
     const { options, socket, onChange } = this.#context;
-    const { added, replaced, removed, faults } = applyPlan(socket, host, links, plan);
+    const besideAnother = options.encapsulator !== 'ipip';
+    const { added, replaced, removed, faults } = applyPlan(socket, host, links, plan, besideAnother);
     if (added + replaced + removed > 0) onChange('routes', added + replaced + removed);
     const closed = options.failClosed ? closedNetworks(topology, plan, links.wireguard) : [];
     const requests = closedChanges(host.routes, closed);

@@ -88,8 +88,18 @@ const ruleOf = (rule: KernelRule): Rule | null => {
   };
 };
 
-/** Makes the kernel hold this and no more. What is new comes before what goes, so that no packet is without a way. */
-export const applyPlan = (socket: NetlinkSocket, host: HostLinks, links: Links, want: Plan): RouteChanges => {
+/**
+ * Makes the kernel hold this and no more. What is new comes before what goes, so that no packet is without a way.
+ * @param besideAnother another network plugin's routes to the same destinations give way, as for Kilo: they are to all pods, also
+ *   to those elsewhere, in clear; a route of anybody else stays, and is told
+ */
+export const applyPlan = (
+  socket: NetlinkSocket,
+  host: HostLinks,
+  links: Links,
+  want: Plan,
+  besideAnother = false,
+): RouteChanges => {
   const have = readPlan(socket, host, links, want);
   const { routes, rules } = diffPlans(have, want);
   const faults: string[] = [];
@@ -100,7 +110,7 @@ export const applyPlan = (socket: NetlinkSocket, host: HostLinks, links: Links, 
     if (index === undefined) faults.push(`The route to ${named} waits: there is no such link.`);
     else requests.push(make(kernelRoute(route, index)));
   };
-  for (const route of routes.add) add(route, newRoute);
+  for (const route of routes.add) add(route, besideAnother ? replaceRoute : newRoute);
   for (const { want: route } of routes.replace) add(route, replaceRoute);
   for (const rule of rules.add) requests.push(newRule(kernelRule(rule)));
   for (const route of routes.remove) add(route, deleteRoute);
