@@ -148,6 +148,7 @@ export class Agent {
       host,
       key,
       rotation: this.#rotation,
+      pskKey: around.pskKey,
       ofHostname,
       onDeviceStarted: () => log.info('started the device', { interface: interfaceName }),
       abilities: this.#abilities,

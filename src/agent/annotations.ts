@@ -27,6 +27,7 @@ import {
   LEADS,
   NEXT_KEY,
   ownPart,
+  PSK_KEY,
   ROTATE_KEY,
   STABLE_ADDRESS,
 } from './own-annotations.ts';
@@ -256,6 +257,7 @@ export const AGENT_ANNOTATIONS: readonly string[] = [
   STABLE_ADDRESS,
   NEXT_KEY,
   KNOWN_KEYS,
+  PSK_KEY,
   ROTATE_KEY,
   KEY_ROTATED,
   LEADS,

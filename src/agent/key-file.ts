@@ -21,7 +21,7 @@ import type { KeyRotation } from './next-key.ts';
 
 const KEY_LENGTH = 32;
 /** RFC 8410 §7: what stands before the 32 bytes of an X25519 private key in PKCS #8. */
-const PKCS8_HEAD = Buffer.from('302e020100300506032b656e04220420', 'hex');
+export const PKCS8_HEAD = Buffer.from('302e020100300506032b656e04220420', 'hex');
 
 export interface NodeKey {
   /** A secret. */
@@ -49,6 +49,16 @@ export const loadNodeKey = (directory: string): NodeKey => {
       `The node's key cannot be kept in ${path}: is the directory writable?`,
       { cause },
     );
+  }
+};
+
+/** The second key pair, which preshared keys are made of; made when there is none. A secret. */
+export const loadPresharedKeyPair = (directory: string): Uint8Array => {
+  const path = join(directory, 'psk-key');
+  try {
+    return readKey(path) ?? makeKey(path);
+  } catch (cause) {
+    throw new AgentError('ERR_AGENT_KEY', `The key for preshared keys cannot be kept in ${path}.`, { cause });
   }
 };
 

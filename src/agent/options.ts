@@ -40,7 +40,9 @@ export interface AgentFlags {
   readonly meshGranularity: string;
   readonly mtu: string;
   readonly port: string;
+  readonly presharedKeys: boolean;
   readonly prioritisePrivateAddresses: boolean;
+  readonly pskDir: string;
   readonly resyncPeriod: string;
   readonly routeInternalIp: boolean;
   readonly serviceCidr: readonly string[];
@@ -77,7 +79,9 @@ export const DEFAULT_FLAGS: AgentFlags = {
   meshGranularity: 'location',
   mtu: 'auto',
   port: '51820',
+  presharedKeys: false,
   prioritisePrivateAddresses: false,
+  pskDir: '',
   resyncPeriod: '30s',
   routeInternalIp: true,
   serviceCidr: [],
@@ -123,7 +127,11 @@ export interface AgentOptions {
   /** Null: that of the default route's link, less what a tunnel adds. */
   readonly mtu: number | null;
   readonly port: number;
+  /** Make preshared keys with nodes that do so too. */
+  readonly presharedKeys: boolean;
   readonly prioritisePrivateAddresses: boolean;
+  /** A preshared key for each node, from somewhere else. */
+  readonly pskDirectory: string | null;
   readonly resyncMs: number;
   readonly serviceCIDRs: readonly Cidr[];
   /** Segments keep their mesh addresses, where all agents do so. */
@@ -171,7 +179,9 @@ export const agentOptions = (flags: AgentFlags): AgentOptions => {
     logLevel: oneOf('log level', flags.logLevel, LOG_LEVELS),
     mtu: mtuOf(flags.mtu),
     port: portOf(flags.port),
+    presharedKeys: flags.presharedKeys,
     prioritisePrivateAddresses: flags.prioritisePrivateAddresses,
+    pskDirectory: flags.pskDir === '' ? null : flags.pskDir,
     resyncMs: durationMs('resync-period', flags.resyncPeriod),
     serviceCIDRs: flags.serviceCidr.map((text) => cidrOf('service-cidr', text)),
     stableAddresses: flags.stableAddresses,

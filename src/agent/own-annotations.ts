@@ -21,6 +21,8 @@ export const LEADS = `${PREFIX}leads`;
 /** Leaders of other segments that it finds failing, with since when: "eu-1=1795233627,us-1=1795233630". */
 export const FAILING_LEADERS = `${PREFIX}failing-leaders`;
 
+/** Base64: the public half of the node's second key pair. */
+export const PSK_KEY = `${PREFIX}psk-key`;
 /** Written by the user: another text than before asks for another key. */
 export const ROTATE_KEY = `${PREFIX}rotate-key`;
 /** The request that was last served. */
@@ -36,12 +38,21 @@ const ALWAYS: readonly Ability[] = ['kilowire'];
 export interface AbilityOptions {
   readonly stableAddresses: boolean;
   readonly leaderFailover: boolean;
+  readonly presharedKeys: boolean;
+  readonly pskDirectory: string | null;
 }
 
-export const abilitiesFor = ({ stableAddresses, leaderFailover }: AbilityOptions): Set<Ability> =>
+export const abilitiesFor = ({
+  stableAddresses,
+  leaderFailover,
+  presharedKeys,
+  pskDirectory,
+}: AbilityOptions): Set<Ability> =>
   new Set([
     ...ALWAYS,
     ...(leaderFailover ? (['leader-failover'] as const) : []),
+    ...(presharedKeys ? (['preshared-keys'] as const) : []),
+    ...(pskDirectory === null ? [] : (['psk-dir'] as const)),
     ...(stableAddresses ? (['stable-addresses'] as const) : []),
   ]);
 
@@ -103,12 +114,16 @@ const failingLeadersOf = (text: string): ReadonlyMap<string, number> =>
 export const ownPart = (
   annotations: Readonly<Record<string, string>>,
   lastSeen: string,
-): Pick<Node, 'abilities' | 'stableAddress' | 'leaderClaim' | 'failingLeaders' | 'nextKey' | 'knownKeys'> => {
+): Pick<
+  Node,
+  'abilities' | 'stableAddress' | 'leaderClaim' | 'failingLeaders' | 'nextKey' | 'knownKeys' | 'pskKey'
+> => {
   const abilities = abilitiesOf(annotations[ABILITIES] ?? '', lastSeen);
   const stableAddress = stableAddressOf(annotations[STABLE_ADDRESS] ?? '');
   const leaderClaim = leaderClaimOf(annotations[LEADS] ?? '');
   const failingLeaders = failingLeadersOf(annotations[FAILING_LEADERS] ?? '');
   const nextKey = annotations[NEXT_KEY] ?? '';
+  const pskKey = annotations[PSK_KEY] ?? '';
   const knownKeys = (annotations[KNOWN_KEYS] ?? '').split(',').filter(isKey);
   return {
     ...(abilities === null ? {} : { abilities }),
@@ -118,6 +133,7 @@ export const ownPart = (
     // Of an agent that is gone nothing is to be expected.
     ...(abilities !== null && isKey(nextKey) ? { nextKey } : {}),
     ...(knownKeys.length === 0 ? {} : { knownKeys }),
+    ...(isKey(pskKey) ? { pskKey } : {}),
   };
 };
 
@@ -134,4 +150,5 @@ export const OWN_ANNOTATIONS: readonly string[] = [
   FAILING_LEADERS,
   ROTATE_KEY,
   NEXT_KEY,
+  PSK_KEY,
 ];

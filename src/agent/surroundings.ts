@@ -21,6 +21,7 @@ import { KubernetesClient } from './kubernetes/client.ts';
 import type { ClusterAccess } from './kubernetes/cluster-access.ts';
 import { rotatingNodeKey } from './next-key.ts';
 import type { AgentOptions } from './options.ts';
+import { presharedKeysFor } from './preshared-keys.ts';
 
 export type AgentClient = Pick<KubernetesClient, 'list' | 'watch' | 'create' | 'patch' | 'close'>;
 
@@ -36,6 +37,8 @@ export interface Surroundings {
   readonly random: () => number;
   readonly client: AgentClient;
   readonly key: NodeKey;
+  /** Base64: the public half of the second key pair. */
+  readonly pskKey?: string | undefined;
   readonly links: () => HostLinks;
   readonly device: MeshDevice;
   readonly host: Pick<HostProgrammer, 'apply' | 'remove'>;
@@ -76,6 +79,7 @@ export const realSurroundings =
   ({ onDue, onFilter, onChange }: SurroundingsHooks): Surroundings => {
     const { hostname, interfaceName, stateDirectory, createInterface: mayCreate, deviceBackend } = options;
     const key = rotatingNodeKey(stateDirectory);
+    const preshared = presharedKeysFor(options, onDue);
     const client = new KubernetesClient(access, { userAgent: `kilowire/${version}` });
     const socket = openRouteSocket();
     const device = new DeviceProcess({
@@ -93,9 +97,19 @@ export const realSurroundings =
       random: Math.random,
       client,
       key,
+      pskKey: preshared?.publicKey,
       links: () => readLinks(socket),
       device,
-      host: new HostProgrammer({ options, socket, device, filter, privateKey, onChange, onPath: onDue }),
+      host: new HostProgrammer({
+        options,
+        socket,
+        device,
+        filter,
+        privateKey,
+        secretWith: preshared?.secretWith,
+        onChange,
+        onPath: onDue,
+      }),
       ofHostname: hostnameAddresses(hostname),
       probes: () => echoProbes(randomInt(1, 0x10000)),
       watchKernel: (links, changed) => new KernelWatch(links, changed),
@@ -109,6 +123,7 @@ export const realSurroundings =
       close: () => {
         client.close();
         socket.close();
+        preshared?.close();
         privateKey.fill(0);
       },
     };

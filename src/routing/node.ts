@@ -13,7 +13,7 @@ import type { AddressClaim } from './stable-addresses.ts';
 export type Granularity = 'location' | 'full' | 'cross';
 
 /** What an agent of this program can do, and says; `kilowire`: it is one. */
-export type Ability = 'kilowire' | 'leader-failover' | 'stable-addresses';
+export type Ability = 'kilowire' | 'leader-failover' | 'preshared-keys' | 'psk-dir' | 'stable-addresses';
 
 /** Where datagrams go: a name, an address, or a name with the address it resolved to. */
 export interface MeshEndpoint {
@@ -52,6 +52,8 @@ export interface Node {
   readonly createdAt?: number;
   /** Absent where another program is the agent. */
   readonly abilities?: ReadonlySet<Ability>;
+  /** Base64: the public half of its second key pair, for preshared keys. */
+  readonly pskKey?: string;
   /** Base64: the key it is about to turn to. */
   readonly nextKey?: string;
   /** Next keys of others that its device has. */

@@ -16,7 +16,7 @@ import { podCIDROf, privateAddressOf } from '../../routing/node.ts';
 import { hasBounds, withoutBounded } from '../../routing/peer-bounds.ts';
 import { desiredRoutes, type Plan } from '../../routing/routes.ts';
 import type { Topology } from '../../routing/topology.ts';
-import { wireguardConfig } from '../../routing/wireguard-config.ts';
+import { type SecretWith, wireguardConfig } from '../../routing/wireguard-config.ts';
 import { sentenceOf } from '../agent-error.ts';
 import type { Fault } from '../faults.ts';
 import type { AgentOptions } from '../options.ts';
@@ -39,6 +39,8 @@ export interface HostProgrammerOptions {
   readonly filter: PacketFilter;
   /** A secret. */
   readonly privateKey: Uint8Array;
+  /** Preshared keys with other nodes. */
+  readonly secretWith?: SecretWith | undefined;
   /** Something was changed: what, and how much of it. */
   readonly onChange: (what: string, count: number) => void;
   /** The way to somebody carries more or less than it did. */
@@ -202,8 +204,8 @@ export class HostProgrammer {
   }
 
   async #device(topology: Topology, status: DeviceStatus | null): Promise<readonly string[]> {
-    const { device, privateKey, onChange } = this.#context;
-    const config = wireguardConfig(topology, privateKey);
+    const { device, privateKey, secretWith, onChange } = this.#context;
+    const config = wireguardConfig(topology, privateKey, secretWith);
     if (status === null) return [];
     if (config === null) {
       // Whoever does not lead has no tunnels: those of an earlier time would only be found stale.
