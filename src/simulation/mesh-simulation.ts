@@ -6,6 +6,7 @@
 import { LAST_SEEN, LEADER, nodeRecord } from '../agent/annotations.ts';
 import type { Stored } from '../agent/api-server/object-store.ts';
 import type { NodeResource, PeerResource } from '../agent/kubernetes/resources.ts';
+import type { AgentFlags } from '../agent/options.ts';
 import { peerOf, whyPeerInvalid } from '../agent/peer-resource.ts';
 import { type Address, cidr, contains, hostCidr } from '../noise/ip.ts';
 import type { Granularity } from '../routing/node.ts';
@@ -34,6 +35,8 @@ export interface SimulationOptions {
   readonly agents?: number;
   /** Go's syntax; default 30s, as agents have it. */
   readonly resyncPeriod?: string;
+  /** Of all agents. */
+  readonly flags?: Partial<AgentFlags>;
   readonly onLog?: (line: string) => void;
 }
 
@@ -56,6 +59,8 @@ export class MeshSimulation {
   readonly members = new Map<string, Member>();
   readonly volunteers = new Set<string>();
   readonly judge: Judge;
+  /** Base64 of all private keys, to look for where they must not be. */
+  readonly secrets: string[] = [];
   /** Host names that resolve. */
   readonly dns = new Map<string, Address>();
   #next = 0;
@@ -117,8 +122,9 @@ export class MeshSimulation {
   }
 
   #realNode(name: string, host: SimulatedHost, chance: Chance): SimulatedNode {
-    const { granularity, resyncPeriod = '30s', onLog } = this.options;
+    const { granularity, resyncPeriod = '30s', flags, onLog } = this.options;
     const privateKey = chance.bytes(32);
+    this.secrets.push(Buffer.from(privateKey).toString('base64'));
     host.onPass = () => this.judge.afterPass(host);
     return new SimulatedNode({
       name,
@@ -127,7 +133,7 @@ export class MeshSimulation {
       chance,
       time: this.time,
       api: this.api,
-      flags: { meshGranularity: granularity, resyncPeriod },
+      flags: { meshGranularity: granularity, resyncPeriod, ...flags },
       resolve: async (text) => {
         const address = this.dns.get(text);
         if (address === undefined) throw new Error(`getaddrinfo ENOTFOUND ${text}`);

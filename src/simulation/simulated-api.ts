@@ -39,6 +39,8 @@ export class SimulatedApi {
   readonly #clients = new Set<SimulatedClient>();
   /** Patches and creations that were carried out. */
   writes = 0;
+  /** The Events that agents wrote. */
+  readonly told: KubernetesObject[] = [];
 
   constructor(time: VirtualTime) {
     this.time = time;
@@ -140,9 +142,10 @@ export class SimulatedClient implements AgentClient {
     return after as unknown as Item;
   };
 
-  /** Events are counted and not kept. */
+  /** Events: what people would read. */
   create: AgentClient['create'] = async (_type, item) => {
     await this.#reach();
+    this.#api.told.push(item);
     this.#api.writes++;
     return item;
   };

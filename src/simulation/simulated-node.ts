@@ -84,7 +84,7 @@ export class SimulatedNode {
     const random = chance.child();
     let isAlive = true;
     const options = agentOptions({ ...DEFAULT_FLAGS, cni: false, hostname: name, ...flags });
-    const log = new Log(onLog === undefined ? 'none' : 'info', (line) => onLog?.(`${name} ${line}`));
+    const log = new Log(onLog === undefined ? 'none' : 'all', (line) => onLog?.(`${name} ${line}`));
     const end = new AbortController();
     const agent = new Agent({ options, log, version: 'simulated' }, () => ({
       clock: time.clock(() => this.skew),
