@@ -138,7 +138,7 @@ describe.skipIf(!isRoot)('connect', () => {
     gone();
   });
 
-  it('follows the mesh, and cleans up on SIGTERM and SIGHUP too', async () => {
+  it('kilo §10.4.11: follows the mesh, and cleans up on SIGTERM and SIGHUP too', async () => {
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
       const { child, log } = connect('--interface', 'kwad0');
       await connected(log);

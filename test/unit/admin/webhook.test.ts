@@ -174,7 +174,7 @@ describe('the server', () => {
       sent.end(body);
     });
 
-  it('answers over TLS, counts, and ends in peace', async () => {
+  it('kilo §10.4.11: answers over TLS, counts, and ends in peace', async () => {
     expect(JSON.parse((await post('/validate', review(SPEC))).text).response.allowed).toBe(true);
     expect((await post('/validate?timeout=5s', review({ ...SPEC, allowedIPs: [] }))).text).toContain(
       '"allowed":false',
