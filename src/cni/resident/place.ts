@@ -9,6 +9,7 @@
  */
 import {
   closeSync,
+  constants,
   fstatSync,
   openSync,
   readdirSync,
@@ -25,6 +26,8 @@ import { errorCode, makeDirectory, removeFile } from '../files.ts';
 const defaultFolder = '/run/kilowire/cni';
 const lockSuffix = '.lock';
 const backlog = 128;
+const O_WRONLY = 1;
+const writing = O_WRONLY | constants.O_CREAT;
 
 export interface Place {
   readonly listener: number;
@@ -64,7 +67,8 @@ export function takePlace(service: LocalService, folder: string = defaultFolder)
 }
 
 function tryLock(path: string): number | undefined {
-  const fd = openSync(path, 'w', 0o600);
+  // Not emptied: it may be another's, and say who that is.
+  const fd = openSync(path, writing, 0o600);
   // The one who had it may have unlinked it a moment ago.
   if (sys.flock(fd, LOCK_EX | LOCK_NB) !== WOULD_BLOCK && isStillAt(fd, path)) return fd;
   closeSync(fd);

@@ -177,32 +177,30 @@ const isUnknown = ({ error }: Answer): boolean =>
   error?.code === 'ERR_CNI_INTERNAL' && !(error instanceof ForeignCniError);
 
 /** Nobody can call us any more: no other process is in our namespaces, and the network has no name either. */
-function isForsaken(): boolean {
-  const others = otherProcesses();
-  const isAlone = (kind: 'net' | 'mnt'): boolean => !others.some((pid) => isIn(pid, kind));
-  return isAlone('mnt') || (isAlone('net') && !isNamed());
-}
+const isForsaken = (): boolean => isAlone('mnt') || (!isNamed() && isAlone('net'));
 
 function isNamed(): boolean {
   const own = statSync('/proc/self/ns/net').ino;
   return readFileSync('/proc/self/mountinfo', 'utf8').includes(`net:[${own}]`);
 }
 
-function otherProcesses(): readonly string[] {
+/** But for the sweeper, which is our child. */
+function isAlone(kind: 'net' | 'mnt'): boolean {
   const self = localService?.readlink('/proc/self') ?? '';
-  return readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && pid !== self && !isChildOf(pid, self));
+  const own = statSync(`/proc/self/ns/${kind}`).ino;
+  const isProcess = (name: string): boolean => name >= '0' && name <= ':' && name !== self;
+  return !readdirSync('/proc').some((pid) => isProcess(pid) && isIn(pid, kind, own) && !isChildOf(pid, self));
 }
 
 /** One that cannot be looked at is none of ours. */
-function isIn(pid: string, kind: 'net' | 'mnt'): boolean {
+function isIn(pid: string, kind: 'net' | 'mnt', namespace: number): boolean {
   try {
-    return statSync(`/proc/${pid}/ns/${kind}`).ino === statSync(`/proc/self/ns/${kind}`).ino;
+    return statSync(`/proc/${pid}/ns/${kind}`).ino === namespace;
   } catch {
     return false;
   }
 }
 
-/** The sweeper is. */
 function isChildOf(pid: string, parent: string): boolean {
   try {
     return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[1] === parent;
