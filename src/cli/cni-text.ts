@@ -44,6 +44,10 @@ export function healthText(health: Health): string {
       `nftables    masqueraded: ${network.masqueraded.join(', ') || 'nothing'}; host ports: ${network.hostPorts}`,
     );
   }
+  const pids = health.residents.join(', ');
+  lines.push(
+    `resident    ${pids === '' ? 'none: the next ADD starts one' : `process ${pids} answers the next calls`}`,
+  );
   lines.push('', health.problems.length === 0 ? 'Nothing is wrong.' : 'What is wrong:');
   lines.push(...health.problems.map(({ what, remedy }) => `  ${what}\n    ${remedy}`));
   return lines.join('\n');

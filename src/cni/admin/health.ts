@@ -11,6 +11,7 @@ import { readSysctl } from '../../linux/namespaces.ts';
 import { openRouteSocket } from '../../linux/rtnetlink.ts';
 import { withNat } from '../attachment-nat.ts';
 import type { NetworkConfig } from '../network-config.ts';
+import { residents } from '../resident/place.ts';
 import { type ConfFile, pluginType, problemOf, readConfFolder } from './conf-folder.ts';
 import { listHolders } from './holder.ts';
 import { executableNames, installedVersion } from './installation.ts';
@@ -52,6 +53,8 @@ export interface Health {
   /** The file the runtime takes; '' when there is none. */
   readonly winner: string;
   readonly networks: readonly NetworkState[];
+  /** Process ids of those that stay between calls, of any network namespace. */
+  readonly residents: readonly number[];
   readonly problems: readonly Problem[];
 }
 
@@ -79,6 +82,7 @@ export function examine(options: HealthOptions): Health {
     conflists: conflists.map(({ file, network, types }) => ({ file, network, types })),
     winner: conflists[0]?.file ?? '',
     networks,
+    residents: residents(),
     problems,
   };
 }

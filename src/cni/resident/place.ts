@@ -108,7 +108,8 @@ export function residents(folder: string = defaultFolder): readonly number[] {
   try {
     files = readdirSync(folder);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
+    // Nobody but root may look.
+    if (['ENOENT', 'EACCES'].includes(errorCode(error))) return [];
     throw error;
   }
   return files.filter((file) => file.endsWith(lockSuffix)).flatMap((file) => holderOf(`${folder}/${file}`));
