@@ -1,12 +1,13 @@
 /**
- * Notices when somebody else changes what the mesh put into the kernel: a route deleted, a link gone, an address changed.
+ * Notices when somebody else changes what the mesh put into the kernel: a route deleted or replaced, a link gone, an address
+ * changed.
  * The socket is looked at a few times a second, which costs nothing, rather than waited on.
  * Source: rtnetlink(7), multicast groups.
  * @module
  */
 import { readAddress } from '../linux/address.ts';
 import { readLink } from '../linux/link.ts';
-import type { Message } from '../linux/netlink-message.ts';
+import { type Message, NLM_F_REPLACE } from '../linux/netlink-message.ts';
 import { PROTOCOL_STATIC, readRoute, TABLE_MAIN } from '../linux/route.ts';
 import {
   RTM_DELADDR,
@@ -14,6 +15,7 @@ import {
   RTM_DELROUTE,
   RTM_NEWADDR,
   RTM_NEWLINK,
+  RTM_NEWROUTE,
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV4_ROUTE,
   RTNLGRP_IPV4_RULE,
@@ -78,6 +80,13 @@ export class KernelWatch {
         return (
           route?.table === KILO_TABLE || (route?.table === TABLE_MAIN && route.protocol === PROTOCOL_STATIC)
         );
+      }
+      case RTM_NEWROUTE: {
+        // Another plugin's, in the place of one of ours: flannel does that when it starts.
+        if ((message.flags & NLM_F_REPLACE) === 0) return false;
+        const route = readRoute(message);
+        if (route?.table !== TABLE_MAIN || route.protocol === PROTOCOL_STATIC) return false;
+        return (route.metric ?? 0) === 0 || (route.family === 6 && route.metric === 1024);
       }
       case RTM_DELRULE:
         return true;
