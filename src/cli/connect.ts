@@ -6,6 +6,8 @@
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import type { DnsServer } from '../admin/connect/dns-forwarder.ts';
+import type { DnsMode } from '../admin/connect/split-dns.ts';
 import type { LogLevel } from '../agent/log.ts';
 import { parseBase64Key } from '../noise/base64-key.ts';
 import { type Cidr, parseCidr } from '../noise/ip.ts';
@@ -13,7 +15,10 @@ import { type ClusterFlags, openClient, portOption, withCluster } from './cluste
 
 interface ConnectFlags extends ClusterFlags {
   readonly allowedIp: Cidr;
-  readonly allowedIps: readonly Cidr[];
+  readonly allowedIps?: readonly Cidr[];
+  readonly dns: DnsMode;
+  readonly dnsListen: DnsServer;
+  readonly clusterDomain: string;
   readonly cleanUp: boolean | null;
   readonly interface: string;
   readonly logLevel: LogLevel;
@@ -33,8 +38,16 @@ const range = (text: string): Cidr => {
 
 const ranges = (text: string, before: readonly Cidr[] = []): Cidr[] => [
   ...before,
-  ...text.split(',').map(range),
+  ...(text === 'none' ? [] : text.split(',').map(range)),
 ];
+
+const loopback = (text: string): DnsServer => {
+  const [, address = '', port = '53'] = /^([^:]+|\[[^\]]+\])(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const host = address.replace(/^\[|\]$/g, '');
+  if (Number(port) <= 0xffff && (/^127\.\d+\.\d+\.\d+$/.test(host) || host === '::1'))
+    return { address: host, port: Number(port) };
+  throw new InvalidArgumentError('It must be on loopback, such as 127.0.0.1 or 127.0.0.1:5353.');
+};
 
 const numberIn =
   (least: number, most: number) =>
@@ -95,7 +108,8 @@ const connect = async (given: string | undefined, flags: ConnectFlags): Promise<
       interfaceName: flags.interface,
       mtu: flags.mtu,
       port: flags.port ?? null,
-      allowedIPs: flags.allowedIps,
+      allowedIPs: flags.allowedIps ?? null,
+      dns: { mode: flags.dns, domain: flags.clusterDomain, listen: flags.dnsListen },
       cleanUp: flags.cleanUp ?? true,
       resyncMs,
       granularity: flags.meshGranularity,
@@ -119,15 +133,29 @@ export const connectCommand = (): Command =>
           .default(range('10.10.10.10/32'), '10.10.10.10/32'),
       )
       .addOption(
-        new Option('--allowed-ips <ranges>', 'further ranges behind the cluster, such as that of services')
+        new Option('--allowed-ips <ranges>', 'further ranges behind the cluster; none for none')
           .argParser(ranges)
-          .default([] as Cidr[], 'none'),
+          .default(undefined, "the services' own"),
       )
       .addOption(
         new Option('--clean-up [bool]', 'at the end take away interface, routes and the Peer it made')
           .argParser(truth)
           .default(true),
       )
+      .addOption(
+        new Option(
+          '--dns <how>',
+          "resolve the cluster's names: by systemd-resolved, by a local resolver of ours",
+        )
+          .choices(['auto', 'resolved', 'local', 'none'])
+          .default('auto'),
+      )
+      .addOption(
+        new Option('--dns-listen <address>', 'where the local resolver listens')
+          .argParser(loopback)
+          .default({ address: '127.0.0.1', port: 53 }, '127.0.0.1:53'),
+      )
+      .option('--cluster-domain <name>', "the cluster's domain", 'cluster.local')
       .addOption(
         new Option('-i, --interface <name>', 'of the WireGuard interface')
           .argParser(interfaceName)
@@ -156,10 +184,12 @@ export const connectCommand = (): Command =>
       'after',
       `
 It makes a Peer in the cluster, a WireGuard interface and routes, follows changes of the mesh, and takes all of it away
-at the end; what a killed run left is taken away by the next. Exit status: 0 after an interrupt, 1 when it failed.
+at the end; what a killed run left is taken away by the next. Services and their names are found by themselves where the account may
+read them. Exit status: 0 after an interrupt, 1 when it failed.
 
 Examples:
-  sudo kilowire connect --allowed-ips 10.43.0.0/16
+  sudo kilowire connect
+  sudo kilowire connect --allowed-ips 10.43.0.0/16 --dns none
   sudo kilowire connect laptop -a 10.5.0.1/32 --private-key ~/.kilowire.key
   sudo kilowire connect --kubeconfig ~/.kube/config --context home`,
     )

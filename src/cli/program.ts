@@ -10,6 +10,7 @@ import { cniCommand } from './cni.ts';
 import { askCommand, completionCommand } from './completion.ts';
 import { connectCommand } from './connect.ts';
 import { deviceCommand } from './device.ts';
+import { disconnectCommand } from './disconnect.ts';
 import { doctorCommand } from './doctor.ts';
 import { explainCommand } from './explain.ts';
 import { graphCommand } from './graph.ts';
@@ -79,6 +80,7 @@ ${EXIT_STATUS}`,
     .addCommand(doctorCommand())
     .addCommand(clientCommand())
     .addCommand(connectCommand())
+    .addCommand(disconnectCommand())
     .addCommand(rotateKeyCommand())
     .addCommand(manifestsCommand())
     .addCommand(versionCommand('kilowire'))

@@ -7,9 +7,11 @@
  * @module
  */
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { answerQuery } from '../../src/lab/dns-message.ts';
+import { openDatagramSocket } from '../../src/lab/namespace-sockets.ts';
 import { AgentWorld, NODES } from './agent-world.ts';
 import { end, Host, isRoot, kilowireWg, root, run, until } from './host.ts';
 
@@ -174,6 +176,71 @@ describe.skipIf(!isRoot)('connect', () => {
     await end(second.child, 'SIGTERM');
     await until('the device to end', () => devicesOf(laptop).length === 0);
     gone();
+  });
+
+  it('resolves names of the cluster by a resolver on loopback, and goes on resolving all others', async () => {
+    const service = (namespace: string, name: string, clusterIP: string): void => {
+      world.api.store.put('services', `${namespace}/${name}`, {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata: { name, namespace },
+        spec: { clusterIP },
+      } as never);
+    };
+    service('default', 'kubernetes', '10.43.0.1');
+    service('kube-system', 'kube-dns', '10.43.0.10');
+    // The cluster's resolver, on the node that services are reached by; and the one that the laptop's network has.
+    world.host('a').ip('addr', 'add', '10.43.0.10/32', 'dev', 'lo');
+    const dns = async (netns: string, ip: string, zone: string, records: [string, string][]) => {
+      const socket = await openDatagramSocket(netns, ip, 53);
+      socket.on('message', (query, from) => {
+        const answer = answerQuery(query, new Map(records), zone);
+        if (answer !== null) socket.send(answer, from.port, from.address);
+      });
+      return socket;
+    };
+    const web: [string, string] = ['web.default.svc.cluster.local', '10.42.2.1'];
+    const servers = [
+      await dns('kwn-a', '10.43.0.10', 'cluster.local', [web]),
+      await dns('kwn-r', '10.9.9.1', 'org', [['www.example.org', '192.0.2.1']]),
+    ];
+    // What `ip netns exec` shows as /etc/resolv.conf.
+    mkdirSync('/etc/netns/kwn-lap', { recursive: true });
+    const resolvConf = '/etc/netns/kwn-lap/resolv.conf';
+    writeFileSync(resolvConf, 'nameserver 10.9.9.1\n');
+    try {
+      const { child, log } = connect('--dns', 'local');
+      await connected(log);
+      await until('the instruction', () => log().includes('nameserver 127.0.0.1'));
+      // As it says.
+      writeFileSync(resolvConf, 'nameserver 127.0.0.1\nnameserver 10.9.9.1\nsearch svc.cluster.local\n');
+      const resolved = async (name: string): Promise<string> => {
+        const asking = laptop.spawn(['getent', 'ahostsv4', name]);
+        let out = '';
+        asking.stdout?.on('data', (piece: Buffer) => {
+          out += piece.toString('utf8');
+        });
+        await until(`${name} to be answered`, () => asking.exitCode !== null, 20_000);
+        return out.split(' ')[0] ?? '';
+      };
+      expect(await resolved('web.default.svc.cluster.local')).toBe('10.42.2.1');
+      expect(await resolved('web.default')).toBe('10.42.2.1');
+      expect(await resolved('www.example.org')).toBe('192.0.2.1');
+      // What disconnects it does so cleanly.
+      const args = [process.execPath, join(root, 'src/cli/main.ts'), 'disconnect', '--master', API];
+      const ending = laptop.spawn([...args, '--state-directory', state]);
+      await until('the connection to end', () => child.exitCode !== null && ending.exitCode !== null, 20_000);
+      expect([child.exitCode, ending.exitCode]).toEqual([0, 0]);
+      await until('the device to end', () => devicesOf(laptop).length === 0);
+      gone();
+      // Nothing of ours answers any more; the next line of the file does.
+      expect(await resolved('www.example.org')).toBe('192.0.2.1');
+    } finally {
+      for (const socket of servers) socket.close();
+      rmSync('/etc/netns/kwn-lap', { recursive: true });
+      for (const name of ['default/kubernetes', 'kube-system/kube-dns'])
+        world.api.store.delete('services', name);
+    }
   });
 
   it('refuses to be there twice, to take a name or an interface of others, and ends when its Peer is deleted', async () => {

@@ -13,21 +13,18 @@ import type { KubernetesClient } from '../../agent/kubernetes/client.ts';
 import type { Log } from '../../agent/log.ts';
 import { openRouteSocket } from '../../linux/rtnetlink.ts';
 import type { DeviceConfig } from '../../noise/device-config.ts';
-import { type Cidr, formatCidr } from '../../noise/ip.ts';
+import { type Cidr, contains, formatAddress, formatCidr } from '../../noise/ip.ts';
 import { type OutsidePlan, outsidePlan } from '../../routing/outside.ts';
 import { AdminError } from '../admin-error.ts';
+import { readServices } from '../cluster-services.ts';
 import { type GranularityFlag, meshOf, topologyFrom, withRanges } from '../mesh.ts';
 import { ClusterCopy } from './cluster-copy.ts';
+import type { DnsServer } from './dns-forwarder.ts';
 import { HostLink } from './host-link.ts';
+import { clearLeftovers } from './leftovers.ts';
 import { checkPeer, createPeer, deletePeer, findPeer, type OwnPeer } from './own-peer.ts';
-import {
-  isRunning,
-  readSession,
-  removeSession,
-  type Session,
-  startOf,
-  writeSession,
-} from './session-file.ts';
+import { removeSession, type Session, startOf, writeSession } from './session-file.ts';
+import { type DnsMode, SplitDns } from './split-dns.ts';
 
 export interface ConnectionOptions {
   readonly client: KubernetesClient;
@@ -39,8 +36,14 @@ export interface ConnectionOptions {
   readonly mtu: number;
   /** Null: 51820, or any that is free. */
   readonly port: number | null;
-  /** Further ranges behind the cluster, such as its services. */
-  readonly allowedIPs: readonly Cidr[];
+  /** Further ranges behind the cluster; null: those of its services, as the API says. */
+  readonly allowedIPs: readonly Cidr[] | null;
+  readonly dns: {
+    readonly mode: DnsMode;
+    readonly domain: string;
+    /** Of a resolver of ours. */
+    readonly listen: DnsServer;
+  };
   readonly cleanUp: boolean;
   readonly resyncMs: number;
   readonly granularity: GranularityFlag;
@@ -63,6 +66,8 @@ export class Connection {
   readonly #names: HostNames;
   readonly #copy: ClusterCopy;
   readonly #told = new Set<string>();
+  #dns: SplitDns | null = null;
+  #ranges: readonly Cidr[] = [];
   #session: Session | null = null;
   #wanted = Promise.withResolvers<void>();
   #port: number;
@@ -93,7 +98,7 @@ export class Connection {
     const timer = setInterval(() => this.#want(), resyncMs);
     try {
       log.info('generated public key', { publicKey: peer.publicKey });
-      await this.#clearLeftovers();
+      await clearLeftovers(this.#options);
       await this.#begin();
       await Promise.all([this.#copy.run(over.signal), this.#follow(over.signal)]);
     } finally {
@@ -102,23 +107,6 @@ export class Connection {
       await this.#end();
       privateKey.fill(0);
     }
-  }
-
-  /** What an earlier run left that was killed. */
-  async #clearLeftovers(): Promise<void> {
-    const { stateDirectory, interfaceName, client, log } = this.#options;
-    const left = readSession(stateDirectory, interfaceName);
-    if (left === null) return;
-    if (isRunning(left)) {
-      throw new AdminError(
-        'ERR_ADMIN_CONNECT',
-        `Process ${left.pid} is connected by ${interfaceName} already: end it (kill ${left.pid}), or choose another --interface.`,
-      );
-    }
-    log.info('cleaning up after a connection that was killed', { interface: interfaceName });
-    if (left.madePeer !== null) await deletePeer(client, left.madePeer);
-    this.#link.remove(left.madeInterface);
-    removeSession(stateDirectory, interfaceName);
   }
 
   async #begin(): Promise<void> {
@@ -142,6 +130,7 @@ export class Connection {
     await this.#device.ensure(link);
     this.#link.bringUp(peer.allowedIP, mtu);
     log.info('the device is up', { interface: interfaceName, address: formatCidr(peer.allowedIP) });
+    await this.#findServices();
     this.#want();
   }
 
@@ -154,6 +143,22 @@ export class Connection {
       'ERR_ADMIN_CONNECT',
       `${interfaceName} exists and has peers, so somebody else uses it: choose another name with --interface.`,
     );
+  }
+
+  /** Where the services are, and who knows their names. Whoever may not read Services does without. */
+  async #findServices(): Promise<void> {
+    const { client, allowedIPs, dns, interfaceName, log } = this.#options;
+    const { ranges, dns: servers } = await readServices(client);
+    const named = allowedIPs ?? [];
+    this.#ranges = allowedIPs ?? ranges;
+    const reached = servers.filter((address) => this.#ranges.some((range) => contains(range, address)));
+    if (dns.mode === 'none' || reached.length === 0) {
+      if (dns.mode !== 'none' && servers.length > 0 && named.length > 0)
+        log.warn("The cluster's resolver is not in --allowed-ips: names of the cluster are not resolved.");
+      return;
+    }
+    this.#dns = new SplitDns({ ...dns, interfaceName, servers: reached.map(formatAddress), log });
+    await this.#dns.start();
   }
 
   #want(): void {
@@ -179,13 +184,13 @@ export class Connection {
 
   async #sync(): Promise<void> {
     const { snapshot } = this.#copy;
-    const { peer, granularity, allowedIPs, interfaceName, log } = this.#options;
+    const { peer, granularity, interfaceName, log } = this.#options;
     if (
       snapshot === null ||
       !this.#isThere(snapshot.peers.map(({ peer: { name, key } }) => `${name} ${key}`))
     )
       return;
-    const mesh = withRanges(await meshOf(snapshot, { granularity, names: this.#names }), allowedIPs);
+    const mesh = withRanges(await meshOf(snapshot, { granularity, names: this.#names }), this.#ranges);
     const topology = topologyFrom(mesh);
     const own = this.#link.ownAddresses();
     const plan = outsidePlan(topology, peer.name, { device: interfaceName, own });
@@ -241,6 +246,7 @@ export class Connection {
     const { client, cleanUp, stateDirectory, interfaceName, log } = this.#options;
     const session = this.#session;
     if (session === null) return;
+    await this.#dns?.stop();
     if (!cleanUp) {
       log.info('left as it is, as --clean-up=false says', { interface: interfaceName });
       return removeSession(stateDirectory, interfaceName);
