@@ -8,9 +8,10 @@ import { dirname, join, relative } from 'node:path';
 import { version } from '../src/cli/version.ts';
 import { chart } from '../src/deploy/chart.ts';
 import { manifests, VARIANTS } from '../src/deploy/manifests.ts';
+import { monitoringFiles } from '../src/deploy/monitoring.ts';
 import { root } from './tree.ts';
 
-const GENERATED = ['deploy/manifests', 'deploy/chart'];
+const GENERATED = ['deploy/manifests', 'deploy/chart', 'deploy/monitoring'];
 
 /** Path from the root → content. */
 export const deployFiles = (): Readonly<Record<string, string>> => ({
@@ -19,6 +20,9 @@ export const deployFiles = (): Readonly<Record<string, string>> => ({
   ),
   ...Object.fromEntries(
     Object.entries(chart(version())).map(([path, content]) => [`deploy/chart/${path}`, content]),
+  ),
+  ...Object.fromEntries(
+    Object.entries(monitoringFiles()).map(([path, content]) => [`deploy/monitoring/${path}`, content]),
   ),
 });
 

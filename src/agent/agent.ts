@@ -352,7 +352,8 @@ export class Agent {
   async #metricsText(): Promise<string> {
     const silence = this.#viewClock.silence(this.#now());
     if (Number.isFinite(silence)) this.#metrics.apiSilence(silence);
-    const device = await this.#around.device.control.read().catch(() => null);
+    const { control } = this.#around.device;
+    const device = await (control.observe?.() ?? control.read()).catch(() => null);
     const { interfaceName } = this.#options;
     return this.#metrics.toString() + tunnelMetrics(interfaceName, device, this.#outcome?.topology ?? null);
   }

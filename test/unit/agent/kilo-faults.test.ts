@@ -330,8 +330,12 @@ describe("faults of Kilo's agent", () => {
     const text = tunnelMetrics('kilo0', await host.device.control.read(), host.topology);
     const key = memberOf(simulation, 'n0001').attachment.key;
     const labels = `{interface="kilo0",public_key="${key}",friendly_name="n0001"}`;
+    const withCalicos = labels.replace(
+      '}',
+      `,hostname="n0000",peer_key="${key}",peer_endpoint="198.18.0.1:51820"}`,
+    );
     expect(text).toContain(
-      `wireguard_latest_handshake_seconds${labels} ${Math.floor(simulation.time.now / 1000)}\n`,
+      `wireguard_latest_handshake_seconds${withCalicos} ${Math.floor(simulation.time.now / 1000)}\n`,
     );
     expect(text).toContain(`wireguard_received_bytes_total${labels} 0\n`);
     expect(text).toContain(`wireguard_sent_bytes_total${labels} 0\n`);
