@@ -30,6 +30,7 @@ export const systemCalls = {
   connect: [42, 203],
   recvfrom: [45, 207],
   sendmsg: [46, 211],
+  setsockopt: [54, 208],
   getsockopt: [55, 209],
   clone: [56, 220],
   wait4: [61, 260],

@@ -38,6 +38,7 @@ export const frame = {
   address: 280,
   terminal: 400,
   variable: 480,
+  time: 600,
   loader: 1024,
   reply: 8192,
   input: 8192 + replySize + 4096,
@@ -48,6 +49,8 @@ export const frameSize = frame.input + mostText;
 /** What door and resident say to each other; src/cni/resident/protocol.ts reads it. */
 export const magic = 0x3172_776b;
 export const answer = { more: 1, last: 2, yourself: 3 } as const;
+/** Of a resident that is stuck, or stopped. */
+export const longestWaitSeconds = 10;
 export const workerVariable = 'KILOWIRE_CNI_DOOR=';
 export const folder = '/run/kilowire/cni/';
 export const namespaces = ['net', 'mnt', 'pid', 'user'] as const;

@@ -13,7 +13,7 @@
 import type { Assembler } from './assembler.ts';
 import { ask, keepInput, readInput, takeAnswer, waitForReady } from './conversation.ts';
 import { forkWorker } from './fork.ts';
-import { folder, frame, frameSize, mostText, namespaces } from './frame.ts';
+import { folder, frame, frameSize, longestWaitSeconds, mostText, namespaces } from './frame.ts';
 import { startLoader, texts } from './loader.ts';
 import { cString } from './text.ts';
 
@@ -25,6 +25,8 @@ const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+const SO_RCVTIMEO = 20;
+const F_GETFD = 1;
 const F_SETFL = 4;
 
 /** Little-endian, as both processors read it. */
@@ -120,6 +122,11 @@ function readEnvironment(code: Assembler): void {
   code.label('not-add');
   code.system('geteuid');
   code.branch('t', 'different', 0, 'load');
+  // What is closed would be the next thing that is opened.
+  for (const fd of [0, 1, 2]) {
+    code.system('fcntl', fd, F_GETFD, 0);
+    code.branch('t', 'less', 0, 'load');
+  }
 }
 
 /** The socket is named after the namespaces that a caller sees; only root may have made it. */
@@ -177,4 +184,9 @@ function connect(code: Assembler): void {
   code.branch('t', 'different', 0, 'load');
   code.load(4, 't', 'frame', frame.credentials + 4);
   code.branch('t', 'different', 0, 'load');
+  code.set('t', longestWaitSeconds);
+  code.store(8, 't', 'frame', frame.time);
+  code.set('t', 0);
+  code.store(8, 't', 'frame', frame.time + 8);
+  code.system('setsockopt', 'e', SOL_SOCKET, SO_RCVTIMEO, { frame: frame.time }, 16);
 }

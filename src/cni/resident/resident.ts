@@ -64,6 +64,7 @@ class Resident {
   readonly #check: CallerCheck;
   readonly #namespace = statSync('/proc/thread-self/ns/net').ino;
   readonly #bytes = new Uint8Array(longestRequest + 1);
+  readonly #rest = new Uint8Array(1);
   /** Each connection, and when it was made. */
   readonly #connections = new Map<number, number>();
   #requests = 0;
@@ -128,7 +129,8 @@ class Resident {
   #serve(connection: number): void {
     const length = this.#local.receive(connection, this.#bytes);
     if (length < 0) return;
-    if (length > 0) {
+    // Who has gone meanwhile does it himself, or never wanted it: what he asked for may be wrong by now.
+    if (length > 0 && this.#local.receive(connection, this.#rest) < 0) {
       const messages = this.#answer(connection, this.#bytes.subarray(0, length)) ?? [doItYourself()];
       // Who was killed meanwhile gets no answer; what was done for him is in its record.
       messages.every((message) => this.#local.send(connection, message));
