@@ -125,8 +125,9 @@ export class FailOver {
 
   /** Whether it matters now if the API is away. */
   doubtsApi(ms: number): boolean {
-    const { inside } = this.#plan;
-    return inside !== null && this.liveness.isSilent(inside.near, ms);
+    const { inside, outside } = this.#plan;
+    const addresses = [...(inside === null ? [] : [inside.near]), ...outside.map(({ direct }) => direct)];
+    return addresses.some((address) => this.liveness.isSilent(address, ms));
   }
 
   apiAway(): void {
@@ -142,6 +143,7 @@ export class FailOver {
   /** Whether it matters with whom there were handshakes: since when, in Unix seconds; null: no. */
   listensSince(ms: number): number | null {
     if (this.#provisional !== null) return this.#provisional.unix;
+    if (!this.#apiAway) return null;
     const silent = this.#plan.outside.filter(({ direct }) => this.liveness.isSilent(direct, ms));
     const since = silent.flatMap(({ leader }) => this.#accusations.get(leader)?.since ?? []);
     return since.length === 0 ? null : Math.min(...since);
@@ -156,6 +158,8 @@ export class FailOver {
     const { unix } = this.#provisional ?? now;
     if (topology.segments.some(({ leader }) => leader !== topology.self && isNew(leader.key, unix)))
       this.#provisional = null;
+    // With it, what is published counts, and nothing else.
+    if (!this.#apiAway) return false;
     let changed = false;
     for (const { segment: location, leader, direct } of this.#plan.outside) {
       const since = this.#accusations.get(leader)?.since;

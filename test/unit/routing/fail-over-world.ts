@@ -5,6 +5,7 @@
  */
 import { formatAddress } from '../../../src/noise/ip.ts';
 import { FailOver } from '../../../src/routing/fail-over.ts';
+import { withInferred } from '../../../src/routing/inferred-leaders.ts';
 import { type Node, privateAddressOf } from '../../../src/routing/node.ts';
 import { buildTopology, type Segment, type Topology } from '../../../src/routing/topology.ts';
 import { NOW, node, SUBNET } from './clusters.ts';
@@ -19,11 +20,18 @@ interface Body {
   topology: Topology;
   alive: boolean;
   forwards: boolean;
+  /** Its only cable is out. */
+  isolated: boolean;
   /** Has a way out of its location. */
   connected: boolean;
   hasApi: boolean;
   /** Answers on their way here: address and when. */
   readonly answers: { address: string; at: number }[];
+  /** By public key, in Unix seconds. */
+  readonly handshakes: Map<string, number>;
+  /** Published records as it last heard them. */
+  nodes: readonly Node[];
+  ledBefore: boolean;
 }
 
 export interface WorldOptions {
@@ -72,12 +80,16 @@ export class FailOverWorld {
       const body: Body = {
         name,
         failOver: new FailOver(),
-        topology: this.#topologyOf(name),
+        topology: this.#topologyOf(name, this.#nodes),
         alive: true,
         forwards: true,
+        isolated: false,
         connected: true,
         hasApi: true,
         answers: [],
+        handshakes: new Map(),
+        nodes: this.#nodes,
+        ledBefore: true,
       };
       this.bodies.set(name, body);
       body.failOver.follow(body.topology, this.#now());
@@ -109,6 +121,16 @@ export class FailOverWorld {
     }
   }
 
+  /** For everybody at once. */
+  setApi(up: boolean): void {
+    for (const body of this.bodies.values()) {
+      body.hasApi = up;
+      if (!up) continue;
+      body.failOver.apiSpoke(this.ms);
+      this.#publish(body);
+    }
+  }
+
   /** Until the pod of one node would reach the pod of another; answers after how long. */
   untilReached(from: string, to: string, patience = 120_000): number {
     const begin = this.ms;
@@ -125,7 +147,7 @@ export class FailOverWorld {
   }
 
   #passes(from: Body, to: Body): boolean {
-    if (!from.alive || !to.alive) return false;
+    if (!from.alive || !to.alive || from.isolated || to.isolated) return false;
     const own = from.topology.segment;
     const there = segmentOf(from.topology, to.name);
     if (there === undefined) return false;
@@ -148,10 +170,15 @@ export class FailOverWorld {
       if (answer.at <= this.ms) liveness.answered(answer.address);
       else body.answers.push(answer);
     }
-    if (failOver.judge(this.#now())) {
+    const isNews = failOver.judge(this.#now());
+    if (!body.hasApi && failOver.doubtsApi(this.ms)) failOver.apiAway();
+    const heard = failOver.listensSince(this.ms) !== null && failOver.heard(body.handshakes, this.#now());
+    if (isNews || heard) {
       this.#follow(body);
       if (body.hasApi) this.#publish(body);
     }
+    if (body.topology.isLeader && !body.ledBefore) this.#greet(body);
+    body.ledBefore = body.topology.isLeader;
     for (const address of liveness.due(this.ms)) {
       this.probes++;
       const target = this.#holderOf(body, address);
@@ -160,10 +187,21 @@ export class FailOverWorld {
     }
   }
 
+  /** A new leader calls the others, who know its key beforehand. */
+  #greet(body: Body): void {
+    const { unix } = this.#now();
+    for (const { leader } of body.topology.segments) {
+      const other = this.body(leader.name);
+      if (other === body || !other.alive || !other.connected || !body.connected || body.isolated) continue;
+      other.handshakes.set(body.topology.self.key, unix);
+      body.handshakes.set(leader.key, unix);
+    }
+  }
+
   #holderOf(body: Body, address: string): string | undefined {
     const segment = body.topology.segments.find(({ wireguardIP }) => formatAddress(wireguardIP) === address);
     if (segment !== undefined) return segment.leader.name;
-    return this.#nodes.find((each) => {
+    return body.nodes.find((each) => {
       const own = privateAddressOf(each);
       return own !== null && formatAddress(own) === address;
     })?.name;
@@ -190,19 +228,21 @@ export class FailOverWorld {
   }
 
   #follow(body: Body): void {
-    body.topology = this.#topologyOf(body.name, body.failOver);
+    if (body.hasApi) body.nodes = this.#nodes;
+    body.topology = this.#topologyOf(body.name, body.nodes, body.failOver);
     body.failOver.follow(body.topology, this.#now());
   }
 
   /** The agent knows of itself what it is about to publish. */
-  #topologyOf(name: string, failOver?: FailOver): Topology {
-    const nodes = this.#nodes.map((each) =>
+  #topologyOf(name: string, records: readonly Node[], failOver?: FailOver): Topology {
+    const nodes = records.map((each) =>
       each.name === name && failOver !== undefined
         ? withChange(each, { leaderClaim: failOver.verdict.claim ?? undefined } as Partial<Node>)
         : each,
     );
+    const known = failOver === undefined ? nodes : withInferred(nodes, failOver.verdict.inferred);
     return buildTopology(
-      { nodes, peers: [], now: NOW },
+      { nodes: known, peers: [], now: NOW },
       { granularity: 'location', subnet: SUBNET, hostname: name },
     );
   }

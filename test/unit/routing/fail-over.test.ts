@@ -87,6 +87,40 @@ describe('a leader that lives and passes nothing on', () => {
   });
 });
 
+describe('a leader that dies while the API is away', () => {
+  it.each([THREE, { aws: 4, eu: 1 }])('is replaced in less than five seconds: %j', (locations) => {
+    const world = calm({ locations });
+    world.setApi(false);
+    world.body('aws-0').alive = false;
+    expect(world.untilReached('eu-0', 'aws-1')).toBeLessThan(PROMISED_MS);
+    const last = `aws-${locations.aws - 1}`;
+    expect(world.untilReached('eu-0', last)).toBeLessThan(PROMISED_MS);
+    // What they found alone is what they publish.
+    world.run(60_000);
+    world.setApi(true);
+    world.run(1000);
+    expect(world.leader('aws')).toBe('aws-1');
+    expect(world.reaches(last, 'eu-0')).toBe(true);
+    world.run(120_000);
+    expect(world.leader('aws')).toBe('aws-1');
+  });
+
+  it('is not replaced by one that is cut off itself', () => {
+    const world = calm({ locations: { aws: 2, eu: 2 } });
+    const alone = world.body('aws-1');
+    alone.hasApi = false;
+    alone.isolated = true;
+    world.run(60_000);
+    expect(world.reaches('eu-0', 'aws-0')).toBe(true);
+    alone.isolated = false;
+    world.run(35_000);
+    world.setApi(true);
+    world.run(5000);
+    expect(world.leader('aws')).toBe('aws-0');
+    expect(world.history).toHaveLength(2);
+  });
+});
+
 describe('what replaces nobody', () => {
   it('one observer whose own way out is broken', () => {
     const world = calm({ locations: { ...THREE, oci: 2 } });
