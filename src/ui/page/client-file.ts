@@ -35,7 +35,7 @@ export const ClientFile = ({
         : 'Its private key is only on the device: put it in the place of PRIVATE_KEY, or rotate the key to get a whole file.',
     ),
     hasKey ? h(Code, { text }) : null,
-    h('pre', { tabIndex: 0, 'aria-label': `The file of ${name}`, 'data-file': name }, text),
+    h('pre', { tabindex: 0, 'aria-label': `The file of ${name}`, 'data-file': name }, text),
     h(
       'div',
       { class: 'buttons' },

@@ -139,9 +139,10 @@ const curve = (from: Spot, to: Spot, cutFrom: number, cutTo: number) => {
   const n = (value: number): string => value.toFixed(1);
   return {
     path: `M${n(start.x)} ${n(start.y)}Q${n(control.x)} ${n(control.y)} ${n(end.x)} ${n(end.y)}`,
+    // Not quite in the middle, where lines cross.
     middle: {
-      x: (start.x + 2 * control.x + end.x) / 4,
-      y: (start.y + 2 * control.y + end.y) / 4,
+      x: 0.36 * start.x + 0.48 * control.x + 0.16 * end.x,
+      y: 0.36 * start.y + 0.48 * control.y + 0.16 * end.y,
     },
   };
 };

@@ -69,7 +69,7 @@ export const MapView = ({ snapshot, chosen, onChoose }: MapProps): ComponentChil
         role: 'group',
         'aria-label':
           'Map of the mesh. Arrow keys move it, plus and minus zoom, Tab goes through its members.',
-        tabIndex: 0,
+        tabindex: 0,
         class: chosen === null ? '' : 'has-chosen',
         onKeyDown: onKey,
         onWheel: (event: WheelEvent) => {
@@ -247,7 +247,7 @@ const membersOf = (
         class: `member ${look.classes}${related.has(name) ? ' related' : ''}${chosen === name ? ' chosen' : ''}`,
         transform: `translate(${spot.x.toFixed(1)} ${spot.y.toFixed(1)})`,
         role: 'button',
-        tabIndex: 0,
+        tabindex: 0,
         'aria-label': look.words,
         'aria-pressed': chosen === name,
         'data-member': name,
