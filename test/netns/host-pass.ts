@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { nodeRecord } from '../../src/agent/annotations.ts';
 import { DeviceControl } from '../../src/agent/host/device-control.ts';
+import { DeviceProcess } from '../../src/agent/host/device-process.ts';
 import { HostProgrammer } from '../../src/agent/host/host-programmer.ts';
 import { KernelControl } from '../../src/agent/host/kernel-control.ts';
 import { readLinks } from '../../src/agent/host/links.ts';
@@ -22,6 +23,8 @@ export interface HostPass {
   readonly socket: string;
   /** The device is the kernel's. */
   readonly kernel?: boolean;
+  /** There is none yet: it is made by --device of that name. */
+  readonly make?: 'kernel' | 'auto';
   /** Base64; without one every node has the same key. */
   readonly keyFile?: string;
   readonly now: number;
@@ -39,12 +42,29 @@ const keyOf = ({ keyFile }: HostPass): Uint8Array =>
     ? Uint8Array.from({ length: 32 }, (_, at) => (at === 31 ? 64 : at * 8))
     : Uint8Array.from(Buffer.from(readFileSync(keyFile, 'latin1'), 'base64'));
 
+const makeDevice = async (interfaceName: string, backend: 'kernel' | 'auto'): Promise<DeviceControl> => {
+  const device = new DeviceProcess({
+    interfaceName,
+    stateDirectory: '/nonexistent',
+    mayCreate: true,
+    environment: process.env,
+    backend,
+  });
+  await device.ensure(undefined);
+  return device.control;
+};
+
 const socket = openRouteSocket();
 const filter = new PacketFilter();
 
 const run = async (input: HostPass): Promise<void> => {
   const options = agentOptions({ ...DEFAULT_FLAGS, cni: false, hostname: input.hostname, ...input.flags });
-  const device = input.kernel ? new KernelControl(options.interfaceName) : new DeviceControl(input.socket);
+  const device =
+    input.make === undefined
+      ? input.kernel
+        ? new KernelControl(options.interfaceName)
+        : new DeviceControl(input.socket)
+      : await makeDevice(options.interfaceName, input.make);
   const changes: string[] = [];
   const host = new HostProgrammer({
     options,

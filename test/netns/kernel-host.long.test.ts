@@ -26,10 +26,10 @@ const able = isRoot && has('wg') && (isHere || machine !== undefined);
 if (!able)
   console.log('skipping the host side: no WireGuard and IPIP here, and KILOWIRE_KERNEL_VM names no machine');
 
-describe.skipIf(!able)("an agent's host side on a stock kernel", { timeout: 1_200_000 }, () => {
+describe.skipIf(!able)("an agent's host side on a stock kernel", { timeout: 2_400_000 }, () => {
   it("joins pods by the kernel's WireGuard and IPIP, page by page, and cleans up", async () => {
     const command = ['bash', file('./kernel-host.sh'), process.execPath, file('./host-pass.ts')];
-    const [program = '', ...args] = isHere ? command : [machine as string, '-t', '1100', ...command];
+    const [program = '', ...args] = isHere ? command : [machine as string, '-t', '2300', ...command];
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) {
