@@ -26,7 +26,8 @@ interface Kept {
   readonly routes: string;
 }
 
-const WALKS = 60;
+/** What nodes without an agent hold has to be worked out for each packet. */
+const WALKS = { all: 60, some: 12 } as const;
 
 export class Judge {
   readonly violations: Violation[] = [];
@@ -145,6 +146,7 @@ export class Judge {
     const simulation = this.#simulation;
     const sound = this.#sound;
     const expected = this.#expected();
+    const walks = WALKS[simulation.options.agents === undefined ? 'all' : 'some'];
     for (const member of simulation.watched) {
       const { host, node, shape } = member;
       this.#check(
@@ -162,7 +164,7 @@ export class Judge {
       const has = host.wireguardCIDR === null ? '' : formatCidr(host.wireguardCIDR);
       this.#check('a node says the address it has', said === has, () => `${shape.name}: ${said}, ${has}`);
     }
-    for (let sent = 0; sent < WALKS; sent++) {
+    for (let sent = 0; sent < walks; sent++) {
       const from = simulation.chance.pick(sound);
       const to = simulation.chance.pick(sound);
       if (from === undefined || to === undefined) continue;
@@ -173,8 +175,9 @@ export class Judge {
 
   /** Between those who have seen the same nothing goes round in circles, whatever else is wrong. */
   circles(): void {
-    const { chance, alive } = this.#simulation;
-    for (let sent = 0; sent < 5; sent++) {
+    const { chance, alive, options } = this.#simulation;
+    const walks = options.agents === undefined ? 5 : 1;
+    for (let sent = 0; sent < walks; sent++) {
       const from = chance.pick(alive);
       const to = chance.pick(alive);
       if (from === undefined || to === undefined) continue;

@@ -4,13 +4,12 @@
  * @module
  */
 import { LAST_SEEN, LEADER, nodeRecord } from '../agent/annotations.ts';
-import type { Stored } from '../agent/api-server/object-store.ts';
 import type { NodeResource, PeerResource } from '../agent/kubernetes/resources.ts';
 import type { AgentFlags } from '../agent/options.ts';
 import { peerOf, whyPeerInvalid } from '../agent/peer-resource.ts';
 import { type Address, cidr, contains, hostCidr } from '../noise/ip.ts';
 import type { Granularity } from '../routing/node.ts';
-import { buildTopology } from '../routing/topology.ts';
+import { buildTopology, type ClusterView } from '../routing/topology.ts';
 import { Chance } from './chance.ts';
 import { Judge } from './judge.ts';
 import { agentAnnotations, type MemberShape, nodeObject, shapeOf } from './member.ts';
@@ -40,6 +39,13 @@ export interface SimulationOptions {
   readonly onLog?: (line: string) => void;
 }
 
+/** What nodes without an agent hold at one moment. */
+interface Played {
+  readonly revision: number;
+  readonly view: ClusterView;
+  readonly hosts: Set<SimulatedHost>;
+}
+
 export interface Member {
   readonly shape: MemberShape;
   readonly host: SimulatedHost;
@@ -66,7 +72,7 @@ export class MeshSimulation {
   #next = 0;
   /** At any one time. */
   mostMembers = 0;
-  #programmed: Map<string, number> = new Map();
+  #played: Played | undefined;
 
   constructor(options: SimulationOptions) {
     this.options = options;
@@ -238,14 +244,23 @@ export class MeshSimulation {
     };
   }
 
-  /** A node without an agent holds what its agent would, as of now. */
+  /** A node without an agent holds what its agent would, as of now, for as long as now lasts. */
   #program(host: SimulatedHost): void {
     const member = this.members.get(host.name);
+    if (member === undefined || member.node !== null) return;
+    const { view, hosts } = this.#playedNow();
+    if (hosts.has(host)) return;
+    hosts.add(host);
+    const { granularity } = this.options;
+    host.program(buildTopology(view, { granularity, subnet: SUBNET, hostname: host.name }));
+  }
+
+  #playedNow(): Played {
     const { revision } = this.api.store;
-    if (member === undefined || member.node !== null || this.#programmed.get(host.name) === revision) return;
-    this.#programmed.set(host.name, revision);
+    if (this.#played?.revision === revision) return this.#played;
+    for (const host of this.#played?.hosts ?? []) host.forget();
     const objects = <Item>(resource: string): Item[] =>
-      this.api.store.list(resource).map(([, object]: readonly [string, Stored]) => object as unknown as Item);
+      this.api.store.list(resource).map(([, object]) => object as unknown as Item);
     const view = {
       nodes: objects<NodeResource>(NODE_OBJECTS).map((resource) => nodeRecord(resource).node),
       peers: objects<PeerResource>(PEER_OBJECTS)
@@ -253,8 +268,7 @@ export class MeshSimulation {
         .map(peerOf),
       now: Math.floor(this.time.now / 1000),
     };
-    const { granularity } = this.options;
-    const topology = buildTopology(view, { granularity, subnet: SUBNET, hostname: host.name });
-    host.program(topology);
+    this.#played = { revision, view, hosts: new Set() };
+    return this.#played;
   }
 }

@@ -142,10 +142,11 @@ export class SimulatedClient implements AgentClient {
     return after as unknown as Item;
   };
 
-  /** Events: what people would read. */
-  create: AgentClient['create'] = async (_type, item) => {
+  /** Of Events what people would read, anything else as it is. */
+  create: AgentClient['create'] = async (type, item) => {
     await this.#reach();
-    this.#api.told.push(item);
+    if (type.kind === 'Event') this.#api.told.push(item);
+    else this.#api.store.put(resourceOf(type), item.metadata.name, item as unknown as Stored);
     this.#api.writes++;
     return item;
   };

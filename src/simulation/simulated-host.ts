@@ -63,6 +63,15 @@ export class SimulatedHost {
     return this.#peers;
   }
 
+  /** As if it had never been programmed. */
+  forget(): void {
+    this.plan = NONE;
+    this.#peers.clear();
+    this.#holders.clear();
+    this.wireguardCIDR = null;
+    this.topology = null;
+  }
+
   /** The device's process died: its link, routes and sessions went with it. */
   loseDevice(): void {
     this.#hasDevice = false;
@@ -120,10 +129,7 @@ export class SimulatedHost {
       return [] as readonly Fault[];
     },
     remove: async () => {
-      this.plan = NONE;
-      this.#peers.clear();
-      this.wireguardCIDR = null;
-      this.topology = null;
+      this.forget();
       return [];
     },
   };
