@@ -32,7 +32,9 @@ export class PowerCutNode {
 
   config(more: object = {}): string {
     const { chain } = network(this.#node.plugins, 'masquerade', '10.79.0.0/29', false);
-    return JSON.stringify({ ...chain[0], name: PowerCutNode.network, cniVersion: '1.1.0', ...more });
+    // A power cut takes a resident along too; what is stopped here is a process of its own.
+    const own = { name: PowerCutNode.network, cniVersion: '1.1.0', resident: 0 };
+    return JSON.stringify({ ...chain[0], ...own, ...more });
   }
 
   environment(verb: string, name: string, netns = this.#node.pod(name)): Record<string, string> {

@@ -5,7 +5,7 @@
  * @module
  */
 import { errnoName, errnoText } from './errno.ts';
-import { type Call, callAgain, lastErrno } from './syscall-bun.ts';
+import { type Call, callAgain, lastErrno, ofThisMachine } from './syscall-bun.ts';
 
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
@@ -14,12 +14,14 @@ const O_CREAT = 0o100;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_CLOEXEC = 0o2000000;
+/** One of the few flags that arm64 has at another place (arch/arm64/include/uapi/asm/fcntl.h). */
+const O_DIRECTORY = ofThisMachine([0o200000, 0o40000]);
 const STATX_BASIC_STATS = 0x7ff;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const S_IFCHR = 0o020000;
 
-export const constants = { O_RDONLY: 0, O_CREAT, O_EXCL, O_DIRECTORY: 0o200000, W_OK: 2 } as const;
+export const constants = { O_RDONLY: 0, O_CREAT, O_EXCL, O_DIRECTORY, W_OK: 2 } as const;
 
 const openFlags: Readonly<Record<string, number>> = {
   r: 0,

@@ -65,7 +65,12 @@ function load(): Library {
   }
 }
 
-const column = process.arch === 'x64' ? 0 : 1;
+// Not `process.arch`: the compiler would put in the machine it runs on, which need not be the executable's.
+const { arch } = process;
+const column = arch === 'x64' ? 0 : 1;
+
+/** Of a pair [x86-64, arm64] the one of this machine. */
+export const ofThisMachine = (pair: readonly [number, number]): number => pair[column];
 
 export const isNumbered = (name: string): name is Call => Object.hasOwn(numbers, name);
 

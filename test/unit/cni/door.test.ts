@@ -3,7 +3,15 @@
  * @module
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -285,6 +293,16 @@ describe.each([62, 183])('the door of ELF machine %i', (machine) => {
     expect(view.getUint32(64, true)).toBe(0);
     expect(new TextDecoder('latin1').decode(door.code)).toContain('/lib/ld.so\0');
   });
+});
+
+test("nothing asks for process.arch: built for another machine it would be the builder's", () => {
+  const found = ['src/cni', 'src/linux'].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.name.endsWith('.ts'))
+      .map((entry) => join(entry.parentPath, entry.name))
+      .filter((path) => /^[^*/]*process\.arch/m.test(readFileSync(path, 'utf8'))),
+  );
+  expect(found).toEqual([]);
 });
 
 test('there is no door in what has no place for it', () => {
