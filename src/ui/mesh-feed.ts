@@ -11,6 +11,7 @@ import { HostNames } from '../agent/host-names.ts';
 import type { KubernetesClient } from '../agent/kubernetes/client.ts';
 import { Mirror } from '../agent/kubernetes/mirror.ts';
 import { NODES, type NodeResource, PEERS, type PeerResource } from '../agent/kubernetes/resources.ts';
+import { LeaseCopy } from '../agent/leases.ts';
 import type { Topology } from '../routing/topology.ts';
 import type { MeshSnapshot } from './mesh-snapshot.ts';
 import { SampleRing } from './sample-ring.ts';
@@ -58,6 +59,8 @@ export class MeshFeed implements MeshSource {
   readonly #options: FeedOptions;
   readonly #nodes: Mirror<NodeResource, NodeResource>;
   readonly #peers: Mirror<PeerResource, PeerResource>;
+  readonly #leases: LeaseCopy;
+  #signal: AbortSignal = AbortSignal.abort();
   readonly #names = new HostNames(() => this.#want());
   readonly #builder = new SnapshotBuilder();
   readonly #listeners = new Set<(snapshot: MeshSnapshot) => void>();
@@ -82,6 +85,7 @@ export class MeshFeed implements MeshSource {
         this.#want();
       },
     };
+    this.#leases = new LeaseCopy({ client, onError: common.onError });
     this.#nodes = new Mirror({ ...common, type: NODES, keep: (item) => item });
     this.#peers = new Mirror({
       ...common,
@@ -114,6 +118,7 @@ export class MeshFeed implements MeshSource {
 
   /** Until the signal. */
   async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
     await Promise.all([this.#nodes.run(signal), this.#peers.run(signal), this.#rounds(signal)]);
   }
 
@@ -166,7 +171,10 @@ export class MeshFeed implements MeshSource {
 
   async #compute(): Promise<{ mesh: Mesh; topology: Topology }> {
     const { topologyLabel, granularity } = this.#options;
+    const leases = this.#leases.timesFor(this.#nodes.items.values(), this.#signal);
+    if (leases === null) throw new Error('The heart-beats of the nodes are being read.');
     const snapshot = snapshotOf({
+      leases,
       nodes: [...this.#nodes.items.values()],
       peers: this.#definesPeers ? [...this.#peers.items.values()] : null,
       now: Math.floor(Date.now() / 1000) + this.#skew,

@@ -71,8 +71,8 @@ export const App = ({ client }: { readonly client: InterfaceClient }): Component
     h('p', { class: 'spoken', 'aria-live': 'polite' }, said || news),
     fault === null ? null : h('p', { class: 'banner', role: 'alert' }, fault),
     shown?.trouble == null ? null : h('p', { class: 'banner', role: 'alert' }, shown.trouble),
-    shown === null
-      ? h('main', { class: 'empty' }, fault === null ? 'Reading the cluster …' : '')
+    shown === null || (shown.granularity === '' && view !== 'Clients')
+      ? h('main', { class: 'empty' }, emptyText(shown, fault))
       : view === 'Map'
         ? h(
             'main',
@@ -99,6 +99,9 @@ export const App = ({ client }: { readonly client: InterfaceClient }): Component
           ),
   );
 };
+
+const emptyText = (shown: MeshSnapshot | null, fault: string | null): string =>
+  shown !== null ? 'There is no mesh to show.' : fault === null ? 'Reading the cluster …' : '';
 
 /** Samples of the last hour: those the server has, then ours; and the one that is looked at. */
 const usePast = (client: InterfaceClient, snapshot: MeshSnapshot | null) => {

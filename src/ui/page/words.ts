@@ -105,6 +105,7 @@ export const peerText = (name: string, peer: MapPeer): string =>
 
 /** One line for who enters the page. */
 export const meshText = ({ nodes, peers, granularity, subnet, problems }: MeshSnapshot): string => {
+  if (granularity === '') return '';
   const all = Object.values(nodes);
   const ready = all.filter(({ role }) => role !== 'out').length;
   const places = new Set(all.map(({ location }) => location)).size;

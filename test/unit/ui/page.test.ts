@@ -173,6 +173,10 @@ describe('words', () => {
     );
   });
 
+  it('claim nothing of a mesh that could not be read', () => {
+    expect(meshText(aSnapshot({ granularity: '', trouble: 'The API cannot be reached.' }))).toBe('');
+  });
+
   it('write rates in bits and losses in percent', () => {
     expect([0, 124, 125, 125_000, 1.25e9].map(rateText)).toEqual([
       '0 bit/s',
