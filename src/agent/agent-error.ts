@@ -14,7 +14,8 @@ export type AgentErrorCode =
   | 'ERR_AGENT_FILTER'
   | 'ERR_AGENT_NO_PROGRAM'
   | 'ERR_AGENT_CNI'
-  | 'ERR_AGENT_LISTEN';
+  | 'ERR_AGENT_LISTEN'
+  | 'ERR_AGENT_MESH_FILE';
 
 export class AgentError extends Error {
   override readonly name = 'AgentError';

@@ -27,6 +27,7 @@ export interface AgentFlags {
   readonly dropOtherIpipTraffic: boolean;
   readonly encapsulate: string;
   readonly failClosed: boolean;
+  readonly heartbeat: string;
   readonly hostname: string;
   readonly interface: string;
   readonly internalCidr: readonly string[];
@@ -38,6 +39,7 @@ export interface AgentFlags {
   readonly logLevel: string;
   readonly master: string;
   readonly meshGranularity: string;
+  readonly meshFile: string;
   readonly mtu: string;
   readonly port: string;
   readonly presharedKeys: boolean;
@@ -66,6 +68,7 @@ export const DEFAULT_FLAGS: AgentFlags = {
   dropOtherIpipTraffic: true,
   encapsulate: 'always',
   failClosed: true,
+  heartbeat: 'annotation',
   hostname: '',
   interface: 'kilo0',
   internalCidr: [],
@@ -77,6 +80,7 @@ export const DEFAULT_FLAGS: AgentFlags = {
   logLevel: 'info',
   master: '',
   meshGranularity: 'location',
+  meshFile: '',
   mtu: 'auto',
   port: '51820',
   presharedKeys: false,
@@ -103,6 +107,8 @@ export interface AgentOptions {
   readonly failClosed: boolean;
   /** Watch leaders, and let others take the place of one that fails. */
   readonly leaderFailover: boolean;
+  /** Heart-beats are Leases, where all agents read them. */
+  readonly leaseHeartbeat: boolean;
   /** Heart-beats every 30 s; false: only when there is something new. */
   readonly checkIn: boolean;
   readonly cleanUp: boolean;
@@ -158,6 +164,7 @@ export const agentOptions = (flags: AgentFlags): AgentOptions => {
     createInterface: flags.createInterface,
     deviceBackend: oneOf('device', flags.device, ['userspace', 'kernel', 'auto']),
     failClosed: flags.failClosed,
+    leaseHeartbeat: oneOf('heartbeat', flags.heartbeat, ['annotation', 'lease']) === 'lease',
     leaderFailover: flags.leaderFailover,
     checkIn: flags.checkIn,
     cleanUp: flags.cleanUp,

@@ -6,7 +6,8 @@ import { existsSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import type { Log } from '../agent/log.ts';
-import type { AgentFlags } from '../agent/options.ts';
+import type { AgentFlags, AgentOptions } from '../agent/options.ts';
+import type { Surroundings, SurroundingsHooks } from '../agent/surroundings.ts';
 import { version } from './version.ts';
 
 /** Go's way with booleans: --flag, --flag=true, --flag=false. */
@@ -42,6 +43,7 @@ export const agentCommand = (): Command =>
     .option('--drop-other-ipip-traffic [bool]', 'drop IPIP packets of anybody else', truth, true)
     .option('--encapsulate <when>', 'wrap packets inside a location: never, crosssubnet, always', 'always')
     .option('--fail-closed [bool]', "without a device drop packets for others' pods", truth, true)
+    .option('--heartbeat <how>', 'say it by annotation, or by lease where all agents do', 'annotation')
     .option('--hostname <name>', 'name of this Node', '')
     .option('--interface <name>', 'name of the WireGuard interface', 'kilo0')
     .option('--internal-cidr <ranges>', 'take the private address from these ranges', words, [])
@@ -53,6 +55,7 @@ export const agentCommand = (): Command =>
     .option('--log-level <level>', 'all, debug, info, warn, error, none', 'info')
     .option('--master <url>', 'the API server, in place of the one in the kubeconfig', '')
     .option('--mesh-granularity <how>', 'location, full, cross', 'location')
+    .option('--mesh-file <file>', 'nodes that are in the mesh before they are in the API', '')
     .option('--mtu <mtu>', 'of the WireGuard interface: auto or a number', 'auto')
     .option('--port <port>', 'UDP port of the endpoint', '51820')
     .option('--preshared-keys [bool]', 'derive a preshared key with each node that does so', truth, false)
@@ -76,7 +79,11 @@ export const agentCommand = (): Command =>
 Examples:
   kilowire agent --hostname=$(NODE_NAME)                          in a pod
   kilowire agent --hostname n1 --kubeconfig ~/.kube/config --mesh-granularity full
-  kilowire agent --cni=false --compatibility=flannel --local=false   beside flannel`,
+  kilowire agent --cni=false --compatibility=flannel --local=false   beside flannel
+
+--heartbeat=lease renews a Lease in kube-node-lease every 30 s, in place of an annotation of the Node. Agents of Kilo, older ones
+and those without the flag do not read Leases and would count the node as gone after a minute: while one of them is in the
+mesh, annotations go on. The account needs the right to list, watch, create and patch Leases there.`,
     )
     .action(async (given: Record<string, unknown>) => {
       const flags = { ...given } as unknown as Record<keyof AgentFlags, unknown>;
@@ -111,6 +118,29 @@ const removePlugin = async (binDir: string, confDir: string, log: Log): Promise<
   }
 };
 
+type Around = (hooks: SurroundingsHooks) => Surroundings;
+
+/** A mesh that was kept by a file goes over to this agent, and keeps its nodes until they are in the API. */
+const withMeshFile = async (
+  path: string,
+  { stateDirectory, interfaceName }: AgentOptions,
+  log: Log,
+  around: Around,
+): Promise<Around> => {
+  const { takeMesh } = await import('../agent/mesh-file/handover.ts');
+  const { readMeshFile } = await import('../agent/mesh-file/mesh-keeper.ts');
+  const { fileNodes } = await import('../agent/mesh-file/file-nodes.ts');
+  const { OverlayClient } = await import('../agent/mesh-file/overlay-client.ts');
+  const nodes = path === '' ? [] : fileNodes(await readMeshFile(path));
+  if (await takeMesh(stateDirectory, interfaceName))
+    log.info('took the mesh from kilowire mesh', { interface: interfaceName, nodes: nodes.length });
+  if (nodes.length === 0) return around;
+  return (hooks) => {
+    const real = around(hooks);
+    return { ...real, client: new OverlayClient(real.client, nodes) };
+  };
+};
+
 const runAgent = async (flags: AgentFlags): Promise<void> => {
   const { agentOptions } = await import('../agent/options.ts');
   const { clusterAccess } = await import('../agent/kubernetes/kubeconfig.ts');
@@ -130,7 +160,12 @@ const runAgent = async (flags: AgentFlags): Promise<void> => {
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => end.abort());
   process.stdout.on('error', () => {}); // nobody reads the log any more
   const context = { options, log, version: version() };
-  const around = realSurroundings({ ...context, access, environment: process.env });
+  const around = await withMeshFile(
+    flags.meshFile,
+    options,
+    log,
+    realSurroundings({ ...context, access, environment: process.env }),
+  );
   const departed = await new Agent(context, around).run(end.signal);
   if (departed && options.cniBinDir !== null && options.cniPath !== null)
     await removePlugin(options.cniBinDir, dirname(options.cniPath), log);

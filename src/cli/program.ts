@@ -17,6 +17,7 @@ import { graphCommand } from './graph.ts';
 import { takeOverFlags } from './inherited-flags.ts';
 import { labCommand } from './lab.ts';
 import { manifestsCommand } from './manifests.ts';
+import { meshCommand } from './mesh.ts';
 import { planCommand } from './plan.ts';
 import { rotateKeyCommand } from './rotate-key.ts';
 import { showconfCommand } from './showconf.ts';
@@ -66,6 +67,7 @@ ${EXIT_STATUS}`,
     )
     .addCommand(labCommand())
     .addCommand(agentCommand())
+    .addCommand(meshCommand())
     .addCommand(webhookCommand())
     .addCommand(deviceCommand())
     .addCommand(cniCommand())
