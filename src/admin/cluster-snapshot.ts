@@ -7,6 +7,7 @@ import { nodeRecord } from '../agent/annotations.ts';
 import type { KubernetesClient } from '../agent/kubernetes/client.ts';
 import { isKubernetesError } from '../agent/kubernetes/kubernetes-error.ts';
 import { NODES, type NodeResource, PEERS, type PeerResource } from '../agent/kubernetes/resources.ts';
+import { type LeaseTimes, readLeases } from '../agent/leases.ts';
 import { peerOf, whyPeerInvalid } from '../agent/peer-resource.ts';
 import { type PeerTerms, peerTerms } from '../agent/peer-terms.ts';
 import type { Node } from '../routing/node.ts';
@@ -38,6 +39,8 @@ export interface ClusterSnapshot {
   readonly definesPeers: boolean;
   /** Unix seconds by the API's clock: an administrator's own may be wrong. */
   readonly now: number;
+  /** Heart-beats that are Leases; they are in the nodes already. */
+  readonly leases?: LeaseTimes;
 }
 
 export interface SnapshotParts {
@@ -46,12 +49,23 @@ export interface SnapshotParts {
   readonly peers: readonly PeerResource[] | null;
   readonly now: number;
   readonly topologyLabel: string;
+  /** Heart-beats that are Leases; default none. */
+  readonly leases?: LeaseTimes;
 }
 
-export const snapshotOf = ({ nodes, peers, now, topologyLabel }: SnapshotParts): ClusterSnapshot => ({
+const NO_LEASES: LeaseTimes = new Map();
+
+export const snapshotOf = ({
+  nodes,
+  peers,
+  now,
+  topologyLabel,
+  leases = NO_LEASES,
+}: SnapshotParts): ClusterSnapshot => ({
   nodes: nodes.toSorted(byResourceName).map((resource) => {
     const { node, faults } = nodeRecord(resource, topologyLabel);
-    return { resource, node, faults };
+    const lastSeen = Math.max(node.lastSeen, leases.get(node.name) ?? 0);
+    return { resource, node: { ...node, lastSeen }, faults };
   }),
   peers: (peers ?? []).toSorted(byResourceName).map((resource) => ({
     resource,
@@ -61,6 +75,7 @@ export const snapshotOf = ({ nodes, peers, now, topologyLabel }: SnapshotParts):
   })),
   definesPeers: peers !== null,
   now,
+  leases,
 });
 
 const byResourceName = (
@@ -85,5 +100,6 @@ export const readCluster = async (
       }),
   ]);
   const now = client.serverTime ?? Math.floor(Date.now() / 1000);
-  return snapshotOf({ nodes, peers, now, topologyLabel });
+  const leases = await readLeases(client, nodes, signal);
+  return snapshotOf({ nodes, peers, now, topologyLabel, leases });
 };

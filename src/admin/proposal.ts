@@ -112,6 +112,7 @@ export const withProposals = (
     peers: [...objects.Peer.values()] as unknown as PeerResource[],
     now: snapshot.now,
     topologyLabel,
+    ...(snapshot.leases === undefined ? {} : { leases: snapshot.leases }),
   });
 };
 

@@ -20,12 +20,19 @@ import { OwnRotation } from './key-rotation.ts';
 import { KeyWatch } from './key-watch.ts';
 import { NODES } from './kubernetes/resources.ts';
 import { asksApi, handshakesOf, type LeaderWatch, NO_VERDICT, watchLeaders } from './leader-watch.ts';
+import { allRead, Leases } from './leases.ts';
 import { Listening } from './listening.ts';
 import type { Log } from './log.ts';
 import { MeshPass, type PassOutcome } from './mesh-pass.ts';
 import { AgentMetrics } from './metrics.ts';
 import type { AgentOptions } from './options.ts';
-import { ABILITIES, abilitiesFor, abilitiesText, STABLE_ADDRESS } from './own-annotations.ts';
+import {
+  ABILITIES,
+  abilitiesFor,
+  abilitiesText,
+  abilitiesWithout,
+  STABLE_ADDRESS,
+} from './own-annotations.ts';
 import { changedAnnotations } from './own-node.ts';
 import { PassWatch } from './pass-watch.ts';
 import { statusOf } from './status.ts';
@@ -53,6 +60,8 @@ export class Agent {
   readonly #faults: FaultBook;
   readonly #events: FaultEvents;
   readonly #apiLog: ApiLog;
+  readonly #leases: Leases | null;
+  #saysByLease = false;
   readonly #cluster: Cluster;
   readonly #viewClock = new ViewClock();
   readonly #around: Surroundings;
@@ -98,6 +107,22 @@ export class Agent {
       this.#metrics.error({ event });
       this.#apiLog.failed(event, error);
     };
+    this.#leases = options.leaseHeartbeat
+      ? new Leases({
+          client,
+          hostname,
+          clock,
+          random,
+          onHeard: (nodes) => {
+            if (nodes === null || [...nodes].some((name) => !this.#cluster.isIn(name))) this.#want();
+          },
+          onContact: () => this.#contact(),
+          onError: (error) => {
+            apiError('lease')(error);
+            this.#want();
+          },
+        })
+      : null;
     this.#events = new FaultEvents({
       client,
       hostname,
@@ -113,6 +138,7 @@ export class Agent {
       onChange: () => this.#want(),
       onContact: () => this.#contact(),
       onError: apiError('run'),
+      lastSeen: (node) => this.#leases?.lastSeen(node) ?? 0,
     });
     this.#leaders = options.leaderFailover
       ? watchLeaders({
@@ -200,6 +226,7 @@ export class Agent {
       this.#cluster.run(signal),
       this.#reconcile(watch, signal),
       this.#heartBeat.run(signal),
+      this.#leases?.run(signal),
     ]);
     for (const cancel of timers) cancel();
     this.#listening.rest();
@@ -260,7 +287,7 @@ export class Agent {
       await this.#clock.sleep(GATHER_MS);
       this.#wanted = Promise.withResolvers();
       // Before both have been read, what is missing from the view is not missing from the cluster.
-      if (signal.aborted || !this.#cluster.synced) continue;
+      if (signal.aborted || !this.#cluster.synced || this.#leases?.settled === false) continue;
       await this.#passWatch.during(() => this.#onePass());
       watch.ignoreSoFar();
     }
@@ -268,7 +295,8 @@ export class Agent {
 
   async #onePass(): Promise<void> {
     if (this.#passes === 0) {
-      const own = this.#cluster.own?.record.node.lastSeen ?? 0;
+      const said = this.#cluster.own?.record.node.lastSeen ?? 0;
+      const own = Math.max(said, this.#leases?.lastSeen(this.#options.hostname) ?? 0);
       const others = this.#cluster.others.map(({ lastSeen }) => lastSeen);
       this.#viewClock.begin(own, others, this.#now());
       const { leaderClaim, failingLeaders } = this.#cluster.own?.record.node ?? {};
@@ -282,6 +310,10 @@ export class Agent {
       if (this.#outcome === null && this.#options.checkIn) this.#heartBeat.now();
       this.#outcome = outcome;
       this.#listening.after(outcome.awaits);
+      const byLease = this.#leases?.heard === true && allRead(outcome.topology);
+      // Whoever does not read Leases must not wait for the next heart-beat.
+      if (byLease !== this.#saysByLease) this.#heartBeat.now();
+      this.#saysByLease = byLease;
       this.#keyWatch.after(outcome.awaitedKeys);
       // Others say what they know of it in words that are no news to anybody else.
       this.#rotationLook?.();
@@ -321,12 +353,24 @@ export class Agent {
   async #say(signal: AbortSignal): Promise<void> {
     if (this.#outcome === null) return;
     const now = this.#now();
+    const abilities = new Set(this.#abilities);
+    // Who cannot read them shall not be taken for one that can.
+    if (this.#leases?.heard === true) abilities.add('leases');
     const want = {
       ...this.#outcome.annotations,
       [LAST_SEEN]: String(now),
-      [ABILITIES]: abilitiesText(now, this.#abilities),
+      [ABILITIES]: abilitiesText(now, abilities),
     };
-    const annotations = changedAnnotations(this.#cluster.own?.annotations ?? {}, want);
+    const said = this.#cluster.own?.annotations ?? {};
+    const annotations = changedAnnotations(said, want);
+    const isNews =
+      Object.keys(changedAnnotations(said, want, [LAST_SEEN, ABILITIES])).length > 0 ||
+      abilitiesWithout(said[ABILITIES] ?? '') !== abilitiesWithout(want[ABILITIES]);
+    if (this.#saysByLease && !isNews) {
+      const uid = this.#cluster.own?.uid ?? '';
+      await this.#leases?.renew(now, uid, signal);
+      return;
+    }
     const patch = { metadata: { annotations } };
     this.#cluster.answered(
       await this.#around.client.patch(NODES, this.#options.hostname, patch, undefined, signal),

@@ -46,6 +46,8 @@ export interface ClusterOptions {
   readonly onChange: () => void;
   readonly onContact: () => void;
   readonly onError: (error: unknown) => void;
+  /** Unix seconds of heart-beats that are told elsewhere; 0: none. */
+  readonly lastSeen?: (node: string) => number;
   readonly clock?: Clock;
   readonly random?: () => number;
 }
@@ -122,7 +124,19 @@ export class Cluster {
 
   get others(): readonly Node[] {
     const { hostname } = this.#options;
-    return [...this.#nodes.items].flatMap(([name, { record }]) => (name === hostname ? [] : [record.node]));
+    return [...this.#nodes.items].flatMap(([name, { record }]) =>
+      name === hostname ? [] : [this.#heard(record.node)],
+    );
+  }
+
+  #heard(node: Node): Node {
+    const lastSeen = this.#options.lastSeen?.(node.name) ?? 0;
+    return lastSeen > node.lastSeen ? { ...node, lastSeen } : node;
+  }
+
+  /** Whether it was heard in time for the last topology. */
+  isIn(node: string): boolean {
+    return this.#ready === null || this.#ready.has(node);
   }
 
   /** Those that keep to the rules and take part at this moment, in Unix seconds. */

@@ -56,6 +56,9 @@ export const abilitiesFor = ({
     ...(stableAddresses ? (['stable-addresses'] as const) : []),
   ]);
 
+/** Without the heart-beat it was written with. */
+export const abilitiesWithout = (text: string): string => text.replace(/^\S* ?/, '');
+
 export const abilitiesText = (lastSeen: number, abilities: Iterable<Ability>): string =>
   [String(lastSeen), ...abilities].join(' ');
 

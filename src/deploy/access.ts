@@ -37,6 +37,30 @@ const binding: Described = {
   subjects: [{ kind: 'ServiceAccount', name: ACCOUNT, namespace: slot('namespace') }],
 };
 
+/** Where kubelets keep theirs. */
+const LEASE_NAMESPACE = 'kube-node-lease';
+
+const leaseRole: Described = {
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'Role',
+  metadata: { name: ACCOUNT, namespace: LEASE_NAMESPACE, labels: LABELS },
+  rules: [
+    {
+      apiGroups: ['coordination.k8s.io'],
+      resources: ['leases'],
+      verbs: ['list', 'watch', 'create', 'patch'],
+    },
+  ],
+};
+
+const leaseBinding: Described = {
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'RoleBinding',
+  metadata: { name: ACCOUNT, namespace: LEASE_NAMESPACE, labels: LABELS },
+  roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: ACCOUNT },
+  subjects: [{ kind: 'ServiceAccount', name: ACCOUNT, namespace: slot('namespace') }],
+};
+
 const POLICY = 'kilowire-own-node';
 
 const policy: Described = {
@@ -86,6 +110,8 @@ export const access: Readonly<Record<string, Described>> = {
   'service-account': account,
   'cluster-role': role,
   'cluster-role-binding': binding,
+  'lease-role': when('agent.leaseHeartbeat', leaseRole),
+  'lease-role-binding': when('agent.leaseHeartbeat', leaseBinding),
   'admission-policy': when('admissionPolicy', policy),
   'admission-policy-binding': when('admissionPolicy', policyBinding),
 };

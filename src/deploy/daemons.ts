@@ -67,6 +67,7 @@ const agentFlags: readonly Described[] = [
   text`--local=${slot('local')}`,
   text`--clean-up=${slot('agent.cleanUp')}`,
   text`--log-level=${slot('agent.logLevel')}`,
+  when('agent.leaseHeartbeat', '--heartbeat=lease'),
   spread('agent.extraArgs'),
 ];
 

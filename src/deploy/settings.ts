@@ -127,6 +127,11 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
     description: 'How much the agent says.',
     oneOf: ['all', 'debug', 'info', 'warn', 'error', 'none'],
   },
+  'agent.leaseHeartbeat': {
+    default: false,
+    description:
+      'Say by a Lease in kube-node-lease that a node lives, once all agents do; kubectl-like tools of Kilo do not read it. Its role covers the leases of kubelets too.',
+  },
   'agent.extraArgs': {
     default: [],
     description: 'More flags of kilowire agent.',

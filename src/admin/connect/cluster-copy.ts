@@ -6,6 +6,7 @@
 import type { KubernetesClient } from '../../agent/kubernetes/client.ts';
 import { Mirror } from '../../agent/kubernetes/mirror.ts';
 import { NODES, type NodeResource, PEERS, type PeerResource } from '../../agent/kubernetes/resources.ts';
+import { LeaseCopy } from '../../agent/leases.ts';
 import { type ClusterSnapshot, snapshotOf } from '../cluster-snapshot.ts';
 
 export interface ClusterCopyOptions {
@@ -21,6 +22,8 @@ export class ClusterCopy {
   readonly #options: ClusterCopyOptions;
   readonly #nodes: Mirror<NodeResource, NodeResource>;
   readonly #peers: Mirror<PeerResource, PeerResource>;
+  readonly #leases: LeaseCopy;
+  #signal: AbortSignal = AbortSignal.abort();
   /** How far this host's clock is ahead of the API's. */
   #ahead = 0;
   #contactAt = unixSeconds();
@@ -42,17 +45,22 @@ export class ClusterCopy {
       },
       onError,
     });
+    this.#leases = new LeaseCopy({ client, onError });
     this.#peers = new Mirror({ client, type: PEERS, keep: (resource) => resource, onChange, onError });
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    this.#signal = signal;
     await Promise.all([this.#nodes.run(signal), this.#peers.run(signal)]);
   }
 
   /** Null before both have been read. */
   get snapshot(): ClusterSnapshot | null {
     if (!this.#nodes.synced || !this.#peers.synced) return null;
+    const leases = this.#leases.timesFor(this.#nodes.items.values(), this.#signal);
+    if (leases === null) return null;
     return snapshotOf({
+      leases,
       nodes: [...this.#nodes.items.values()],
       peers: [...this.#peers.items.values()],
       now: this.#contactAt - this.#ahead,
