@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { describeMachine } from './machine.ts';
 import { AgentUnderLoad } from './mesh/agent-under-load.ts';
 import { computeTimes } from './mesh/compute.ts';
+import { convergenceTimes } from './mesh/convergence.ts';
 import { number } from './report.ts';
 import { percentile, summarize } from './statistics.ts';
 
@@ -20,6 +21,8 @@ interface Figure {
   /** At most this much. */
   readonly aim: number;
   readonly runs: readonly number[];
+  /** What Kilo's agent takes, in words. */
+  readonly kilo?: string;
 }
 
 const LARGE = { nodes: 1000, locations: 20 };
@@ -58,6 +61,24 @@ const agentFigures = async (nodes: number, rounds: number, idleMs: number): Prom
   }
 };
 
+/** Kilo lets go of a node at the first resync, of 30 s, after 60 s of silence (read off its source, and observed). */
+const KILO_DEATH = '60 to 90 s by its rule: 60 s of silence, then the next resync';
+
+const convergenceFigures = async (rounds: number): Promise<Figure[]> => {
+  const { joined, deleted, leaderDied } = await convergenceTimes(rounds);
+  return [
+    { name: 'a node joins → all 50 agents have it (virtual time)', unit: 's', aim: 10, runs: joined },
+    { name: 'a Node is deleted → no agent has it (virtual time)', unit: 's', aim: 2, runs: deleted },
+    {
+      name: 'a leader loses power → all follow the next, by heart-beats (virtual time)',
+      unit: 's',
+      aim: 65,
+      runs: leaderDied,
+      kilo: KILO_DEATH,
+    },
+  ];
+};
+
 const main = async (): Promise<void> => {
   const { values } = parseArgs({
     options: {
@@ -85,6 +106,7 @@ const main = async (): Promise<void> => {
       aim: 1000,
       runs: computeTimes({ nodes: 10_000, locations: 100 }, 'location', rounds),
     },
+    ...(await convergenceFigures(values.smoke ? 1 : 5)),
     ...(await agentFigures(values.smoke ? 50 : 1000, rounds, values.smoke ? 2000 : 30_000)),
   ];
   for (const { name, unit, aim, runs } of figures) {
