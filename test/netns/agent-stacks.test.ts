@@ -13,7 +13,7 @@ describe.skipIf(!isRoot)('pods of both families', () => {
   afterEach(() => world.remove());
 
   it('reach each other over a way of 1400 bytes without fragments', async () => {
-    world = new StackWorld('both', 1400);
+    world = new StackWorld('both', { middle: 1400 });
     await world.start();
     await world.meshed();
     checkReach(world);

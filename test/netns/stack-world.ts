@@ -4,6 +4,8 @@
  *
  *     pod-a ─ kube-bridge (node a) ─ eth0 ── r ══ s ── eth0 ─ (node b) kube-bridge ─ pod-b
  *                                        API :8001
+ *
+ * With a neighbour there is a third node, c, beside b.
  * @module
  */
 import type { ChildProcess } from 'node:child_process';
@@ -23,14 +25,24 @@ export type Underlay = 'IPv4' | 'IPv6' | 'both';
 const PORT = 8001;
 const KILO = 'kilo.squat.ai';
 
-export const NODES = [
-  { name: 'a', number: 1 },
-  { name: 'b', number: 2 },
+const ALL = [
+  { name: 'a', number: 1, cloud: 1 },
+  { name: 'b', number: 2, cloud: 2 },
+  { name: 'c', number: 3, cloud: 2 },
 ] as const;
-type Name = (typeof NODES)[number]['name'];
+type StackNode = (typeof ALL)[number];
+type Name = StackNode['name'];
+
+export interface StackOptions {
+  /** MTU between the routers. */
+  readonly middle?: number;
+  readonly hasNeighbour?: boolean;
+  /** Of the underlay's IPv6; Kilo takes fd00::/16 for private, and all other of fd00::/8 for public. */
+  readonly ipv6?: 'fd09' | 'fd00:9';
+}
 
 export const podAddress = (name: Name, family: 4 | 6): string => {
-  const { number } = NODES.find((node) => node.name === name) ?? NODES[0];
+  const { number } = ALL.find((node) => node.name === name) ?? ALL[0];
   return family === 4 ? `10.42.${number}.2` : `fd42:0:0:${number}::2`;
 };
 
@@ -54,26 +66,33 @@ const listener = (namespace: string): number => {
 export class StackWorld {
   readonly api = new ApiServer({ bookmarkMs: 2000 });
   readonly folder = new Folder();
+  readonly nodes: readonly StackNode[];
   readonly #underlay: Underlay;
+  readonly #ipv6: string;
   readonly #routers: readonly [Host, Host];
   readonly #hosts = new Map<string, Host>();
   readonly #agents: ChildProcess[] = [];
 
-  /** @param middle MTU between the routers */
-  constructor(underlay: Underlay, middle = 1500) {
+  constructor(underlay: Underlay, { middle = 1500, hasNeighbour = false, ipv6 = 'fd09' }: StackOptions = {}) {
     this.#underlay = underlay;
+    this.#ipv6 = ipv6;
+    this.nodes = ALL.filter(({ name }) => hasNeighbour || name !== 'c');
     this.#routers = [new Host('kwmk-r'), new Host('kwmk-s')];
     const [r, s] = this.#routers;
     this.#wire(r, 'middle', s, 'middle');
     for (const [at, router] of this.#routers.entries()) {
-      this.#address(router, 'middle', `10.9.9.${at + 1}/24`, `fd09:9::${at + 1}/64`);
+      this.#address(router, 'middle', `10.9.9.${at + 1}/24`, `${ipv6}:9::${at + 1}/64`);
       router.ip('link', 'set', 'middle', 'mtu', String(middle));
+      router.ip('link', 'add', 'cloud', 'type', 'bridge');
+      router.ip('link', 'set', 'cloud', 'up');
+      this.#address(router, 'cloud', `10.9.${at + 1}.1/24`, `${ipv6}:${at + 1}::1/64`);
       this.#forward(router);
     }
-    for (const { name, number } of NODES) this.#addNode(name, number);
+    for (const node of this.nodes) this.#addNode(node);
     const route = (router: Host, to: number, by: number): void => {
       if (underlay !== 'IPv6') router.ip('route', 'add', `10.9.${to}.0/24`, 'via', `10.9.9.${by}`);
-      if (underlay !== 'IPv4') router.ip('-6', 'route', 'add', `fd09:${to}::/64`, 'via', `fd09:9::${by}`);
+      if (underlay !== 'IPv4')
+        router.ip('-6', 'route', 'add', `${ipv6}:${to}::/64`, 'via', `${ipv6}:9::${by}`);
     };
     route(r, 2, 2);
     route(s, 1, 1);
@@ -101,16 +120,18 @@ export class StackWorld {
     host.exec('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1');
   }
 
-  #addNode(name: Name, number: number): void {
+  #addNode({ name, number, cloud }: StackNode): void {
     const [host, pod] = [new Host(`kwmk-${name}`), new Host(`kwmk-pod-${name}`)];
     this.#hosts.set(name, host).set(`pod-${name}`, pod);
-    const router = this.#routers[number - 1] as Host;
+    const router = this.#routers[cloud - 1] as Host;
+    const ipv6 = this.#ipv6;
     this.#wire(host, 'eth0', router, `to-${name}`);
-    this.#address(router, `to-${name}`, `10.9.${number}.1/24`, `fd09:${number}::1/64`);
-    this.#address(host, 'eth0', `10.9.${number}.2/24`, `fd09:${number}::2/64`);
+    router.ip('link', 'set', `to-${name}`, 'master', 'cloud');
+    const own = name === 'c' ? 3 : 2;
+    this.#address(host, 'eth0', `10.9.${cloud}.${own}/24`, `${ipv6}:${cloud}::${own}/64`);
     this.#forward(host);
-    if (this.#underlay !== 'IPv6') host.ip('route', 'add', 'default', 'via', `10.9.${number}.1`);
-    if (this.#underlay !== 'IPv4') host.ip('-6', 'route', 'add', 'default', 'via', `fd09:${number}::1`);
+    if (this.#underlay !== 'IPv6') host.ip('route', 'add', 'default', 'via', `10.9.${cloud}.1`);
+    if (this.#underlay !== 'IPv4') host.ip('-6', 'route', 'add', 'default', 'via', `${ipv6}:${cloud}::1`);
     host.ip('link', 'add', 'kube-bridge', 'type', 'bridge');
     this.#wire(host, 'veth-pod', pod, 'eth0');
     host.ip('link', 'set', 'veth-pod', 'master', 'kube-bridge');
@@ -127,7 +148,7 @@ export class StackWorld {
     this.api.store.put('nodes', name, {
       apiVersion: 'v1',
       kind: 'Node',
-      metadata: { name, uid: name, annotations: { [`${KILO}/location`]: name } },
+      metadata: { name, uid: name, annotations: { [`${KILO}/location`]: `cloud-${cloud}` } },
       spec: { podCIDR: podCIDRs[0], podCIDRs },
     });
   }
@@ -149,8 +170,8 @@ export class StackWorld {
       ...PEER_DEFINITION,
     });
     await this.api.listenOn(listener(router.name));
-    const master = isSix ? `http://[fd09:1::1]:${PORT}` : `http://10.9.1.1:${PORT}`;
-    for (const { name } of NODES) {
+    const master = isSix ? `http://[${this.#ipv6}:1::1]:${PORT}` : `http://10.9.1.1:${PORT}`;
+    for (const { name } of this.nodes) {
       const directory = this.#directory(name);
       const agent = this.host(name).spawn(
         [
@@ -196,25 +217,31 @@ export class StackWorld {
     }
   }
 
+  #pairs(): [Name, Name][] {
+    return this.nodes.flatMap(({ name: from }) =>
+      this.nodes.flatMap(({ name: to }): [Name, Name][] => (from === to ? [] : [[from, to]])),
+    );
+  }
+
   async meshed(): Promise<void> {
     try {
       await until(
         'pods to reach each other by both families',
         () =>
-          ([4, 6] as const).every(
-            (family) => this.reaches('pod-a', 'b', family) && this.reaches('pod-b', 'a', family),
+          this.#pairs().every(([from, to]) =>
+            ([4, 6] as const).every((family) => this.reaches(`pod-${from}`, to, family)),
           ),
         40_000,
       );
     } catch (error) {
-      for (const { name } of NODES) process.stderr.write(`${name}:\n${this.log(name)}\n`);
+      for (const { name } of this.nodes) process.stderr.write(`${name}:\n${this.log(name)}\n`);
       throw error;
     }
   }
 
   async remove(): Promise<void> {
     await Promise.all(this.#agents.map((agent) => end(agent, 'SIGKILL')));
-    for (const { name } of NODES) {
+    for (const { name } of this.nodes) {
       const pids = run('ip', 'netns', 'pids', this.host(name).name).split('\n').map(Number);
       for (const pid of pids.filter((each) => each > 0)) process.kill(pid, 'SIGKILL');
     }
