@@ -1,6 +1,6 @@
 /**
- * The take-over for a minute, every two seconds; as many times as KILOWIRE_TAKEOVER_RUNS says, some of them side by side
- * (`--maxConcurrency`).
+ * The take-over for a minute, every two seconds; as many times as KILOWIRE_TAKEOVER_RUNS says. Several of these programs
+ * may run side by side.
  */
 import { describe, expect, it } from 'vitest';
 import { has, isRoot } from './host.ts';
@@ -12,10 +12,10 @@ const runs = Number(process.env.KILOWIRE_TAKEOVER_RUNS ?? 1);
 const numbers = Array.from({ length: runs }, (_, index) => index + 1);
 
 describe.skipIf(!able)('an interface that is taken over for a minute', () => {
-  it.concurrent.each(numbers)(
+  it.each(numbers)(
     'loses no connection, no byte counted and no nonce, every two seconds: run %i',
     async (run) => {
-      const world = await TakeoverWorld.start(`kwto${run}`);
+      const world = await TakeoverWorld.start(`kwto${process.pid % 10_000}`);
       try {
         const { takeovers, stops } = await runUnderTakeovers(world, 60, 2);
         expect(takeovers).toBeGreaterThanOrEqual(10);
