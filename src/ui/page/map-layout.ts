@@ -52,29 +52,25 @@ const LEAST_HEIGHT = 460;
 const CROWD = 60;
 
 /** Changes only when the picture has to. */
-export const layoutKey = ({ nodes, peers, tunnels }: MeshSnapshot): string => {
+export const layoutKey = (snapshot: MeshSnapshot): string => {
+  const { nodes, peers } = snapshot;
+  const at = homesOf(snapshot);
   const places = Object.entries(nodes).map(([name, { location, role }]) => `${name}@${location}${role[0]}`);
-  const homes = Object.keys(peers).map((name) => `${name}>${homeOf(name, tunnels, nodes)}`);
+  const homes = Object.keys(peers).map((name) => `${name}>${at.get(name) ?? ''}`);
   return [...places.sort(), ...homes.sort()].join(' ');
 };
 
-/** The cloud whose tunnel it used last. */
-const homeOf = (
-  peer: string,
-  tunnels: MeshSnapshot['tunnels'],
-  nodes: MeshSnapshot['nodes'],
-): string | null => {
-  let latest = 0;
-  let home: string | null = null;
-  for (const { a, b, lastHandshake } of Object.values(tunnels)) {
-    if (b !== peer || lastHandshake === null) continue;
+/** The cloud whose tunnel each Peer used last. */
+const homesOf = ({ tunnels, nodes }: MeshSnapshot): ReadonlyMap<string, string> => {
+  const latest = new Map<string, { readonly when: number; readonly home: string }>();
+  for (const { a, b, toPeer, lastHandshake } of Object.values(tunnels)) {
+    const home = nodes[a]?.location;
+    if (!toPeer || lastHandshake === null || home === undefined) continue;
     // Small differences must not move it to and fro.
     const when = Math.floor(lastHandshake / 600);
-    if (when <= latest) continue;
-    latest = when;
-    home = nodes[a]?.location ?? null;
+    if (when > (latest.get(b)?.when ?? 0)) latest.set(b, { when, home });
   }
-  return home;
+  return new Map([...latest].map(([name, { home }]) => [name, home]));
 };
 
 export const layOut = (snapshot: MeshSnapshot, before: MapLayout | null): MapLayout => {
@@ -95,8 +91,9 @@ export const layOut = (snapshot: MeshSnapshot, before: MapLayout | null): MapLay
       ? { id: location, kind: 'disc', radius, ...place, fx: place.x, fy: place.y }
       : { id: location, kind: 'disc', radius, x: old?.x ?? place.x, y: old?.y ?? place.y };
   });
-  const bodies = [...discBodies, ...peerBodies(snapshot, discBodies, before)];
-  settle(bodies, snapshot);
+  const homes = homesOf(snapshot);
+  const bodies = [...discBodies, ...peerBodies(snapshot, homes, discBodies, before)];
+  settle(bodies, homes);
   const discs = bodies
     .filter(({ kind }) => kind === 'disc')
     .map(({ id, radius, x, y }): Disc => ({ location: id, radius, x, y }));
@@ -126,14 +123,18 @@ const circle = (radii: readonly number[]): Spot[] => {
 };
 
 /** Outside of the cloud they use, beside one another; who uses none stands below. */
-const peerBodies = (snapshot: MeshSnapshot, discs: readonly Body[], before: MapLayout | null): Body[] => {
-  const guests = new Map<string | null, number>();
+const peerBodies = (
+  snapshot: MeshSnapshot,
+  homes: ReadonlyMap<string, string>,
+  discs: readonly Body[],
+  before: MapLayout | null,
+): Body[] => {
+  const guests = new Map<string | undefined, number>();
   const below = Math.max(0, ...discs.map(({ y, radius }) => y + radius));
-  const homes = Object.keys(snapshot.peers)
-    .sort()
-    .map((name) => [name, homeOf(name, snapshot.tunnels, snapshot.nodes)] as const);
-  const homeless = homes.filter(([, home]) => home === null).length;
-  return homes.map(([name, home]): Body => {
+  const names = Object.keys(snapshot.peers).sort();
+  const homeless = names.filter((name) => !homes.has(name)).length;
+  return names.map((name): Body => {
+    const home = homes.get(name);
     const disc = discs.find(({ id }) => id === home);
     const nth = guests.get(home) ?? 0;
     guests.set(home, nth + 1);
@@ -157,9 +158,9 @@ const peerBodies = (snapshot: MeshSnapshot, discs: readonly Body[], before: MapL
 
 const leads = ({ nodes }: MeshSnapshot, name: string): boolean => nodes[name]?.role === 'leader';
 
-const settle = (bodies: Body[], snapshot: MeshSnapshot): void => {
+const settle = (bodies: Body[], homes: ReadonlyMap<string, string>): void => {
   const ties = bodies.flatMap((body) => {
-    const home = body.kind === 'peer' ? homeOf(body.id, snapshot.tunnels, snapshot.nodes) : null;
+    const home = body.kind === 'peer' ? homes.get(body.id) : undefined;
     const disc = bodies.find(({ kind, id }) => kind === 'disc' && id === home);
     return disc === undefined ? [] : [{ source: body, target: disc, distance: disc.radius + 90 }];
   });
