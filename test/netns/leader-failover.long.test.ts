@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isRoot, run } from './host.ts';
+import { LeaderWorld } from './leader-world.ts';
 import { RunningLab } from './running-lab.ts';
 
 /** Twenty pings a second. */
@@ -86,5 +87,28 @@ describe.skipIf(!isRoot)('a lab of locations', () => {
     console.log(`grey: ${gaps.join(' and ')} ms without an answer`);
     expect(Math.max(...gaps)).toBeLessThan(LONGEST_GAP_MS);
     expect(await leaderOf('azure', 'gcp-0')).toBe('azure-1 in the place of azure-0, which passed nothing on');
+  });
+});
+
+describe.skipIf(!isRoot)('a leader that dies while the API is away', () => {
+  let world: LeaderWorld;
+  beforeAll(async () => {
+    world = await LeaderWorld.start();
+  });
+  afterAll(() => world.remove());
+
+  it('is replaced by what is seen and heard, and that is published when the API is back', async () => {
+    await world.watched('a', 'c');
+    await world.api.close();
+    const gap = await world.gap('a', 'c', () => world.unplug('b'));
+    console.log(`dead, with the API away: ${gap} ms without an answer`);
+    expect(gap).toBeLessThan(LONGEST_GAP_MS);
+    await world.startApi();
+    await world.claimed('c', /^1 1 \d+ silent b location:two$/);
+    expect(world.reaches('c', 'a')).toBe(true);
+    world.plugIn('b');
+    await world.steppedBack('b');
+    await world.reached(['a', 'b'], ['b', 'a'], ['c', 'b']);
+    expect((await world.two('a'))?.why).toBe('in the place of b, which answered nobody');
   });
 });
