@@ -99,6 +99,27 @@ describe.skipIf(!able)('the page', () => {
     await page.waitForSelector(member('aliyun-0', '.well'));
   });
 
+  it('has the same in a terminal', () => {
+    const args = ['top', '--kubeconfig', '/run/kilowire-lab/kubeconfig'];
+    const top = (...more: string[]): string =>
+      run(
+        'ip',
+        'netns',
+        'exec',
+        'kw-aws-0',
+        process.execPath,
+        join(root, 'src/cli/main.ts'),
+        ...args,
+        ...more,
+      );
+    const { nodes } = JSON.parse(top('--json')) as {
+      nodes: { name: string; tunnels: object; faults: number }[];
+    };
+    expect(nodes.map(({ name }) => name).toSorted()).toEqual(['aliyun-0', 'aws-0', 'azure-0', 'gcp-0']);
+    for (const { tunnels, faults } of nodes) expect([tunnels, faults]).toEqual([{ up: 3, all: 3 }, 0]);
+    expect(top()).toMatch(/^gcp-0 +gcp +leader +3\/3 +\d+ (?:s|min).* ms /m);
+  });
+
   it('goes back in time', async () => {
     const samples = async (): Promise<number> => Number(await page.getAttribute('.track input', 'max'));
     await expect.poll(samples, { timeout: 60_000 }).toBeGreaterThan(1);
