@@ -141,6 +141,16 @@ const withMeshFile = async (
   };
 };
 
+/** What starting took is not needed again, and what something rare takes not for long. */
+const SETTLED_MS = 15_000;
+const RARELY_MS = 10 * 60_000;
+
+const keepSmall = async (): Promise<void> => {
+  const { releaseCode } = await import('../linux/resident-code.ts');
+  setTimeout(releaseCode, SETTLED_MS).unref();
+  setInterval(releaseCode, RARELY_MS).unref();
+};
+
 const runAgent = async (flags: AgentFlags): Promise<void> => {
   const { agentOptions } = await import('../agent/options.ts');
   const { clusterAccess } = await import('../agent/kubernetes/kubeconfig.ts');
@@ -159,6 +169,7 @@ const runAgent = async (flags: AgentFlags): Promise<void> => {
   const end = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => end.abort());
   process.stdout.on('error', () => {}); // nobody reads the log any more
+  await keepSmall();
   const context = { options, log, version: version() };
   const around = await withMeshFile(
     flags.meshFile,
