@@ -66,7 +66,7 @@ for pair in '1 2' '2 1'; do
   bridge -n n$1 fdb replace 02:00:00:00:00:0$2 dev flannel.1 dst 10.9.1.$2
 done
 # Flannel has a route to the pods of every node, those elsewhere too: in clear.
-for n in 1 2; do ip -n n$n route add 10.42.3.0/24 via 10.42.3.0 dev flannel.1 onlink; done
+for n in 1 2; do ip -n n$n route replace 10.42.3.0/24 via 10.42.3.0 dev flannel.1 onlink; done
 other=',"flags":{"cni":false,"local":false,"compatibility":"flannel"}'
 for n in 1 2 3; do check "flannel: a pass of n$n" quiet_pass $n "$other"; done
 for n in 1 2 3; do check "flannel: a second pass of n$n changes nothing" still_pass $n "$other"; done

@@ -5,7 +5,7 @@
  * as nft's `tcp option maxseg size set rt mtu`, which never raises what the ends asked for.
  * @module
  */
-import { ENOENT } from '../../linux/errno.ts';
+import { EINVAL, ENOENT, EOPNOTSUPP } from '../../linux/errno.ts';
 import { isNetlinkError, type NetlinkSocket } from '../../linux/netlink.ts';
 import {
   addChain,
@@ -21,11 +21,16 @@ import {
 import { listRules, listTables } from '../../linux/nftables-list.ts';
 import { metaKey, tcp } from '../../linux/nftables-match.ts';
 import { be32, CMP_EQ, REGISTER, type RuleWriter, type Statement } from '../../linux/nftables-rule.ts';
+import { SystemError } from '../../linux/sys.ts';
 
 const TABLE: Table = { family: 'inet', name: 'kilowire' };
 const CHAIN = 'segment-size';
 /** Between the raw table and everything that filters, as iptables' mangle. */
 const PRIORITY = -150;
+
+const EPROTONOSUPPORT = 93;
+/** What such a kernel answers: to the socket, to a question, to an expression. */
+const UNABLE = [EPROTONOSUPPORT, EINVAL, EOPNOTSUPP, ENOENT];
 
 const TRANSPORT_HEADER = 2;
 const FLAGS_OFFSET = 13;
@@ -71,14 +76,34 @@ const rules = (link: string): Change[] => {
   return [rule(into, first), rule(outOf, second)];
 };
 
+const hasErrno = (error: unknown, errno: number): boolean =>
+  error instanceof SystemError && error.errno === errno;
+
+/** Whether a kernel says that it has no nftables, or not what was asked of it. */
+export const lacksNftables = (error: unknown): boolean =>
+  UNABLE.some((errno) => isNetlinkError(error, errno) || hasErrno(error, errno));
+
 const isThere = (socket: NetlinkSocket): boolean =>
   listTables(socket).some(({ family, name }) => family === TABLE.family && name === TABLE.name);
 
 export class SegmentSize {
   #socket: NetlinkSocket | null = null;
+  /** A kernel without nftables, or without what these rules need of it: packets are told that they are too large, that is all. */
+  #isUnable = false;
 
   /** Answers whether something had to be written. */
   keep(link: string): boolean {
+    if (this.#isUnable) return false;
+    try {
+      return this.#keep(link);
+    } catch (error) {
+      this.#isUnable = lacksNftables(error);
+      if (!this.#isUnable) throw error;
+      return false;
+    }
+  }
+
+  #keep(link: string): boolean {
     const socket = this.#open();
     const have = this.#comments(socket);
     if (have.join() === commentsFor(link).join()) return false;
@@ -88,6 +113,7 @@ export class SegmentSize {
   }
 
   remove(): void {
+    if (this.#isUnable) return;
     const socket = this.#open();
     if (isThere(socket)) applyNftables(socket, [removeTable(TABLE)]);
   }
