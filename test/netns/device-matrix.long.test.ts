@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
-import { end, has, isRoot, kilowireWg } from './host.ts';
+import { end, has, isRoot, kilowireWg, until } from './host.ts';
 import { boringtun, newestWireguardGo } from './toolchains.ts';
 import { WireguardPair } from './wireguard-pair.ts';
 
@@ -53,9 +53,7 @@ describe.skipIf(!able)('our device and', { timeout: 900_000 }, () => {
       const { a, b } = pair;
       // Thirty-two devices on two cores: a ping may be late for nothing but that.
       const reaches = (from: typeof a, address: string, when: string) =>
-        expect
-          .poll(() => from.host.pings(address), { timeout: 20_000, message: `${when}, ${title}` })
-          .toBe(true);
+        until(`a ping ${when}, ${title}`, () => from.host.pings(address), 20_000);
       const both = async (when: string) => {
         await reaches(a, b.overlay, `${when}, IPv4 from ours`);
         await reaches(b, a.overlay6, `${when}, IPv6 to ours`);
