@@ -14,6 +14,7 @@ import { Cluster } from './cluster.ts';
 import { FaultEvents } from './fault-events.ts';
 import { type Fault, FaultBook } from './faults.ts';
 import { HEARTBEAT_MS, HeartBeat } from './heart-beat.ts';
+import type { PodCounts } from './host/pod-guard.ts';
 import { HostNames } from './host-names.ts';
 import type { KernelWatch } from './kernel-watch.ts';
 import { OwnRotation } from './key-rotation.ts';
@@ -397,9 +398,19 @@ export class Agent {
     const silence = this.#viewClock.silence(this.#now());
     if (Number.isFinite(silence)) this.#metrics.apiSilence(silence);
     const { control } = this.#around.device;
+    const pods = this.#podCounts();
+    if (pods !== null) this.#metrics.pods(pods);
     const device = await (control.observe?.() ?? control.read()).catch(() => null);
     const { interfaceName } = this.#options;
     return this.#metrics.toString() + tunnelMetrics(interfaceName, device, this.#outcome?.topology ?? null);
+  }
+
+  #podCounts(): PodCounts | null {
+    try {
+      return this.#around.host.podCounts?.() ?? null;
+    } catch {
+      return null; // the pass says what is wrong with the packet filter
+    }
   }
 
   async #cleanUp(departed: boolean): Promise<void> {

@@ -5,6 +5,7 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
+import type { PodCounts } from './host/pod-guard.ts';
 
 /** Of x86-64, and of arm64 as distributions build it. */
 const PAGE = 4096;
@@ -120,6 +121,16 @@ export class AgentMetrics {
     'kilowire_leader_probes_total',
     'Echo requests by which leaders are watched, by outcome: sent, answered.',
   );
+  readonly #unencrypted = this.#all.gauge(
+    'kilowire_unencrypted_packets_total',
+    'Packets from pods of this node to pods of others that left it without a tunnel, by where: location, outside.',
+    'counter',
+  );
+  readonly #spoofed = this.#all.gauge(
+    'kilowire_spoofed_packets_total',
+    'Packets dropped because they came with the address of a pod that is elsewhere.',
+    'counter',
+  );
   readonly memory = this.#all.gauge('process_resident_memory_bytes', 'Resident memory size in bytes.');
   readonly cpu = this.#all.gauge(
     'process_cpu_seconds_total',
@@ -132,6 +143,12 @@ export class AgentMetrics {
     'Start time of the process since unix epoch in seconds.',
   );
   readonly openFiles = this.#all.gauge('process_open_fds', 'Number of open file descriptors.');
+
+  pods({ location, outside, spoofed }: PodCounts): void {
+    this.#unencrypted(location, { where: 'location' });
+    this.#unencrypted(outside, { where: 'outside' });
+    this.#spoofed(spoofed);
+  }
 
   /** Of all tables and chains at once, which Kilo's labels have a word for. */
   iptables({ operation = '', protocol = '' }: Labels): void {

@@ -41,7 +41,7 @@ export interface Surroundings {
   readonly pskKey?: string | undefined;
   readonly links: () => HostLinks;
   readonly device: MeshDevice;
-  readonly host: Pick<HostProgrammer, 'apply' | 'remove'>;
+  readonly host: Pick<HostProgrammer, 'apply' | 'remove'> & Partial<Pick<HostProgrammer, 'podCounts'>>;
   /** What the hostname resolves to. */
   readonly ofHostname: () => Promise<readonly Address[]>;
   /** Absent: as the machine resolves names. */

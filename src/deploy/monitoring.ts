@@ -67,6 +67,22 @@ export const ALERTS: readonly Alert[] = [
       'UDP to its endpoint must pass, and its device must run: kilowire status, then kilowire doctor on both.',
   },
   {
+    name: 'KilowireUnencrypted',
+    expression: 'sum by (instance) (increase(kilowire_unencrypted_packets_total{where="outside"}[10m])) > 0',
+    for: '0m',
+    severity: 'critical',
+    summary: 'Packets from pods at {{ $labels.instance }} left for other locations without a tunnel',
+    description: 'A route of another program leads past kilo0: kilowire explain POD POD shows it.',
+  },
+  {
+    name: 'KilowireSpoofedPods',
+    expression: 'sum by (instance) (increase(kilowire_spoofed_packets_total[10m])) > 0',
+    for: '0m',
+    severity: 'warning',
+    summary: 'A pod at {{ $labels.instance }} sends with an address that is not its own',
+    description: 'The packets are dropped before the tunnel.',
+  },
+  {
     name: 'KilowireLeaderFailing',
     expression: 'sum(kilowire_failing_leaders) > 0',
     for: '2m',
@@ -146,6 +162,20 @@ export const PANELS: readonly Panel[] = [
       query(
         'sum by (instance, friendly_name) (rate(wireguard_received_bytes_total[$__rate_interval]))',
         '{{instance}} ← {{friendly_name}}',
+      ),
+    ],
+  },
+  {
+    title: 'Pod packets in clear, dropped',
+    unit: 'pps',
+    queries: [
+      query(
+        'sum by (instance, where) (rate(kilowire_unencrypted_packets_total[$__rate_interval]))',
+        '{{instance}} in clear: {{where}}',
+      ),
+      query(
+        'sum by (instance) (rate(kilowire_spoofed_packets_total[$__rate_interval]))',
+        '{{instance}} dropped',
       ),
     ],
   },

@@ -28,6 +28,7 @@ import { applyPlan } from './kernel-routes.ts';
 import { automaticMtu, type HostLinks, hasAddress, linkOfAddress, readLinks } from './links.ts';
 import type { PacketFilter } from './packet-filter.ts';
 import { PathMtus } from './path-mtu.ts';
+import { type PodCounts, PodGuard } from './pod-guard.ts';
 import { SegmentSize } from './segment-size.ts';
 import { keepLink, keepTunnel, removeLink } from './wireguard-link.ts';
 
@@ -53,6 +54,7 @@ export class HostProgrammer {
   readonly #context: HostProgrammerOptions;
   readonly #paths: PathMtus;
   readonly #segments = new SegmentSize();
+  readonly #pods = new PodGuard();
 
   constructor(context: HostProgrammerOptions) {
     this.#context = context;
@@ -116,6 +118,10 @@ export class HostProgrammer {
       this.#segmentSize();
       return [];
     });
+    await step('pod-guard', () => {
+      this.#guardPods(topology, links);
+      return [];
+    });
     await step('cni', () => this.#conflist(topology.self.podCIDRs, host));
     return faults;
   }
@@ -139,6 +145,17 @@ export class HostProgrammer {
     });
     const routes = plan.routes.map(({ source: _, ...route }) => route);
     return { ...plan, routes };
+  }
+
+  /** Where other plugins care for the pods, they hang elsewhere. */
+  #guardPods(topology: Topology, links: Links): void {
+    if (this.#context.options.cniPath === null) this.#pods.remove();
+    else if (this.#pods.keep(topology, links)) this.#context.onChange('pod-guard', 1);
+  }
+
+  /** What pods sent past the tunnels; null where nobody counts. */
+  podCounts(): PodCounts | null {
+    return this.#pods.counts();
   }
 
   #segmentSize(): void {
@@ -259,6 +276,7 @@ export class HostProgrammer {
         : this.linksFor(host, topology);
     await attempt(async () => faults.push(...(await filter.remove()).faults));
     await attempt(() => this.#segments.remove());
+    await attempt(() => this.#pods.remove());
     await attempt(() => faults.push(...applyPlan(socket, host, links, EMPTY).faults));
     await attempt(() => socket.batch(closedChanges(host.routes, [])));
     if (options.cleanUpInterface || departed) {

@@ -28,6 +28,7 @@ const exported = (): string => {
   metrics.apiSilence(3);
   metrics.takeovers({ why: 'silent' });
   metrics.failingLeaders(1);
+  metrics.pods({ location: 4, outside: 0, spoofed: 2 });
   metrics.probes({ outcome: 'sent' });
   const nodes = ['a', 'b'].map((name, i) =>
     node({ name, endpoint: `203.0.113.${i}:51820`, podCIDR: `10.42.${i}.0/24` }),
