@@ -7,45 +7,33 @@
  */
 import { type Ability, isReadyNode, NODE_LIFETIME_SECONDS } from '../routing/node.ts';
 import { sentenceOf } from './agent-error.ts';
-import { AGENT_ANNOTATIONS, LAST_SEEN } from './annotations.ts';
 import { ApiLog } from './api-log.ts';
-import { type Cancel, type Clock, unixSeconds } from './clock.ts';
+import { type Clock, unixSeconds } from './clock.ts';
 import { Cluster } from './cluster.ts';
 import { FaultEvents } from './fault-events.ts';
 import { type Fault, FaultBook } from './faults.ts';
 import { HEARTBEAT_MS, HeartBeat } from './heart-beat.ts';
-import type { PodCounts } from './host/pod-guard.ts';
 import { HostNames } from './host-names.ts';
 import type { KernelWatch } from './kernel-watch.ts';
-import { OwnRotation } from './key-rotation.ts';
-import { KeyWatch } from './key-watch.ts';
-import { NODES } from './kubernetes/resources.ts';
 import { asksApi, handshakesOf, type LeaderWatch, NO_VERDICT, watchLeaders } from './leader-watch.ts';
 import { allRead, Leases } from './leases.ts';
 import { Listening } from './listening.ts';
 import type { Log } from './log.ts';
 import { MeshPass, type PassOutcome } from './mesh-pass.ts';
 import { AgentMetrics } from './metrics.ts';
+import { metricsText, observed } from './metrics-text.ts';
 import type { AgentOptions } from './options.ts';
-import {
-  ABILITIES,
-  abilitiesFor,
-  abilitiesText,
-  abilitiesWithout,
-  STABLE_ADDRESS,
-} from './own-annotations.ts';
-import { changedAnnotations } from './own-node.ts';
+import { abilitiesFor } from './own-annotations.ts';
+import { OwnWords } from './own-words.ts';
 import { PassWatch } from './pass-watch.ts';
+import { RotationWatch } from './rotation-watch.ts';
 import { statusOf } from './status.ts';
 import type { Surroundings, SurroundingsHooks } from './surroundings.ts';
-import { tunnelMetrics } from './tunnel-metrics.ts';
 import { ViewClock } from './view-clock.ts';
 
 /** Several changes that come together are one pass. */
 const GATHER_MS = 10;
 const EXPIRY_LOOK_MS = 2000;
-const ROTATION_LOOK_MS = 500;
-const CLEAN_UP_PATIENCE_MS = 10_000;
 
 export interface AgentContext {
   readonly options: AgentOptions;
@@ -69,11 +57,10 @@ export class Agent {
   readonly #clock: Clock;
   readonly #passWatch: PassWatch;
   readonly #pass: MeshPass;
+  readonly #words: OwnWords;
   readonly #heartBeat: HeartBeat;
   readonly #listening: Listening;
-  readonly #rotation: OwnRotation;
-  readonly #keyWatch: KeyWatch;
-  #rotationLook: Cancel | undefined;
+  readonly #rotation: RotationWatch;
   readonly #leaders: LeaderWatch | null;
   readonly #abilities: ReadonlySet<Ability>;
   #outcome: PassOutcome | null = null;
@@ -110,18 +97,11 @@ export class Agent {
     };
     this.#leases = options.leaseHeartbeat
       ? new Leases({
-          client,
-          hostname,
-          clock,
-          random,
-          onHeard: (nodes) => {
-            if (nodes === null || [...nodes].some((name) => !this.#cluster.isIn(name))) this.#want();
-          },
+          ...{ client, hostname, clock, random },
+          isIn: (node) => this.#cluster.isIn(node),
+          onDue: () => this.#want(),
           onContact: () => this.#contact(),
-          onError: (error) => {
-            apiError('lease')(error);
-            this.#want();
-          },
+          onError: apiError('lease'),
         })
       : null;
     this.#events = new FaultEvents({
@@ -153,19 +133,10 @@ export class Agent {
         })
       : null;
     this.#abilities = abilitiesFor({ ...options, leaderFailover: this.#leaders !== null });
-    this.#rotation = new OwnRotation({
-      key,
-      now: clock.monotonic,
-      onTurn: (unheard) => {
-        log.info('turned to the next key', { key: key.publicKey });
-        if (unheard.length > 0) log.warn('some did not know it yet', { nodes: unheard.join() });
-      },
-    });
-    this.#keyWatch = new KeyWatch({
-      read: () => device.control.observe?.() ?? device.control.read(),
-      onHeard: () => this.#want(),
-      clock,
-    });
+    const onDue = () => this.#want();
+    this.#rotation = new RotationWatch({ key, clock, log, read: () => observed(device), onDue });
+    const own = { hostname, cluster: this.#cluster, abilities: this.#abilities, leases: this.#leases };
+    this.#words = new OwnWords({ client, ...own });
     this.#pass = new MeshPass({
       options,
       cluster: this.#cluster,
@@ -174,7 +145,7 @@ export class Agent {
       device,
       host,
       key,
-      rotation: this.#rotation,
+      rotation: this.#rotation.own,
       pskKey: around.pskKey,
       ofHostname,
       onDeviceStarted: () => log.info('started the device', { interface: interfaceName }),
@@ -189,7 +160,8 @@ export class Agent {
     });
     this.#heartBeat = new HeartBeat({
       say: async (signal) => {
-        await this.#say(signal);
+        if (this.#outcome === null) return;
+        await this.#words.say(this.#outcome.annotations, this.#now(), this.#saysByLease, signal);
         this.#apiLog.worked('checkin');
       },
       onError: apiError('checkin'),
@@ -231,7 +203,7 @@ export class Agent {
     ]);
     for (const cancel of timers) cancel();
     this.#listening.rest();
-    this.#keyWatch.rest();
+    this.#rotation.rest();
     this.#leaders?.end();
     watch.close();
     this.#log.info('caught interrupt; gracefully cleaning up; see you next time!');
@@ -315,22 +287,11 @@ export class Agent {
       // Whoever does not read Leases must not wait for the next heart-beat.
       if (byLease !== this.#saysByLease) this.#heartBeat.now();
       this.#saysByLease = byLease;
-      this.#keyWatch.after(outcome.awaitedKeys);
-      // Others say what they know of it in words that are no news to anybody else.
-      this.#rotationLook?.();
-      if (this.#rotation.isUnderWay)
-        this.#rotationLook = this.#clock.after(ROTATION_LOOK_MS, () => this.#want());
-      const { isLeader, segments, peers } = outcome.topology;
-      const names = segments.flatMap(({ members }) => members.map(({ name }) => name));
-      this.#cluster.tookPart(new Set(names));
-      this.#metrics.leader(isLeader ? 1 : 0);
-      this.#metrics.nodes(names.length);
-      this.#metrics.peers(peers.length);
+      this.#rotation.after(outcome.awaitedKeys);
+      this.#cluster.tookPart(this.#metrics.mesh(outcome.topology));
       if (outcome.failed) this.#metrics.error({ event: 'apply' });
       this.#tell(outcome.faults);
-      const said = this.#cluster.own?.annotations ?? {};
-      if (Object.keys(changedAnnotations(said, outcome.annotations, [LAST_SEEN])).length > 0)
-        this.#heartBeat.now();
+      if (this.#words.hasNews(outcome.annotations)) this.#heartBeat.now();
       this.#leaders?.follow(outcome.topology);
     } catch (error) {
       this.#metrics.error({ event: 'apply' });
@@ -346,43 +307,12 @@ export class Agent {
       this.#faults.current,
       topology !== undefined && topology.segments[0]?.leader === topology.self,
     );
-    this.#metrics.problems(
-      this.#faults.current.map(({ code, subject: { kind, name } }) => [{ code, kind, object: name }, 1]),
-    );
-  }
-
-  async #say(signal: AbortSignal): Promise<void> {
-    if (this.#outcome === null) return;
-    const now = this.#now();
-    const abilities = new Set(this.#abilities);
-    // Who cannot read them shall not be taken for one that can.
-    if (this.#leases?.heard === true) abilities.add('leases');
-    const want = {
-      ...this.#outcome.annotations,
-      [LAST_SEEN]: String(now),
-      [ABILITIES]: abilitiesText(now, abilities),
-    };
-    const said = this.#cluster.own?.annotations ?? {};
-    const annotations = changedAnnotations(said, want);
-    const isNews =
-      Object.keys(changedAnnotations(said, want, [LAST_SEEN, ABILITIES])).length > 0 ||
-      abilitiesWithout(said[ABILITIES] ?? '') !== abilitiesWithout(want[ABILITIES]);
-    if (this.#saysByLease && !isNews) {
-      const uid = this.#cluster.own?.uid ?? '';
-      await this.#leases?.renew(now, uid, signal);
-      return;
-    }
-    const patch = { metadata: { annotations } };
-    this.#cluster.answered(
-      await this.#around.client.patch(NODES, this.#options.hostname, patch, undefined, signal),
-    );
+    this.#metrics.faults(this.#faults.current);
   }
 
   /** Of this moment: the last pass may be half a minute old. */
   async #status(): Promise<unknown> {
-    const { control } = this.#around.device;
-    const observed = control.observe?.() ?? control.read();
-    const device = await observed.catch(() => this.#outcome?.device ?? null);
+    const device = await observed(this.#around.device).catch(() => this.#outcome?.device ?? null);
     return statusOf({
       hostname: this.#options.hostname,
       version: this.#version,
@@ -397,20 +327,8 @@ export class Agent {
   async #metricsText(): Promise<string> {
     const silence = this.#viewClock.silence(this.#now());
     if (Number.isFinite(silence)) this.#metrics.apiSilence(silence);
-    const { control } = this.#around.device;
-    const pods = this.#podCounts();
-    if (pods !== null) this.#metrics.pods(pods);
-    const device = await (control.observe?.() ?? control.read()).catch(() => null);
-    const { interfaceName } = this.#options;
-    return this.#metrics.toString() + tunnelMetrics(interfaceName, device, this.#outcome?.topology ?? null);
-  }
-
-  #podCounts(): PodCounts | null {
-    try {
-      return this.#around.host.podCounts?.() ?? null;
-    } catch {
-      return null; // the pass says what is wrong with the packet filter
-    }
+    const topology = this.#outcome?.topology ?? null;
+    return await metricsText(this.#metrics, this.#around, this.#options.interfaceName, topology);
   }
 
   async #cleanUp(departed: boolean): Promise<void> {
@@ -419,14 +337,8 @@ export class Agent {
       this.#log.error(fault);
     }
     if (departed) return;
-    // A node that comes back shall find its address.
-    const left = this.#options.stableAddresses ? [STABLE_ADDRESS] : [];
-    const ours = AGENT_ANNOTATIONS.filter((name) => !left.includes(name));
-    const annotations = Object.fromEntries(ours.map((name) => [name, null]));
     try {
-      const patience = AbortSignal.timeout(CLEAN_UP_PATIENCE_MS);
-      const patch = { metadata: { annotations } };
-      await this.#around.client.patch(NODES, this.#options.hostname, patch, undefined, patience);
+      await this.#words.takeBack(this.#options.stableAddresses);
     } catch (error) {
       this.#metrics.error({ event: 'cleanUp' });
       this.#log.error(sentenceOf(error));

@@ -24,8 +24,10 @@ export interface LeasesOptions {
   readonly hostname: string;
   readonly clock: Clock;
   readonly random: () => number;
-  /** Nodes that were heard; null: all of them were read. */
-  readonly onHeard: (nodes: ReadonlySet<string> | null) => void;
+  /** Whether a node takes part already: then its heart-beat is no news. */
+  readonly isIn: (node: string) => boolean;
+  /** A pass is due. */
+  readonly onDue: () => void;
   readonly onContact: () => void;
   readonly onError: (error: unknown) => void;
 }
@@ -37,19 +39,21 @@ export class Leases {
 
   constructor(options: LeasesOptions) {
     this.#options = options;
-    const { client, clock, random, onHeard, onContact, onError } = options;
+    const { client, clock, random, isIn, onDue, onContact, onError } = options;
     this.#mirror = new Mirror({
       client,
       type: LEASES,
       selection: SELECTION,
       keep: ({ spec }) => secondsOf(spec?.renewTime),
-      onChange: (names) =>
-        onHeard(names === null ? null : new Set([...names].map((name) => name.slice(PREFIX.length)))),
+      onChange: (names) => {
+        if (names === null || [...names].some((name) => !isIn(name.slice(PREFIX.length)))) onDue();
+      },
       onContact,
       onError: (error) => {
         // Without the right to read them there are none, and annotations have to do.
         if (isKubernetesError(error, 'ERR_KUBERNETES_FORBIDDEN')) this.#failed = true;
         onError(error);
+        onDue();
       },
       now: clock.now,
       sleep: clock.sleep,

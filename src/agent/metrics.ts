@@ -5,6 +5,8 @@
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
+import type { Topology } from '../routing/topology.ts';
+import type { Fault } from './faults.ts';
 import type { PodCounts } from './host/pod-guard.ts';
 
 /** Of x86-64, and of arm64 as distributions build it. */
@@ -143,6 +145,19 @@ export class AgentMetrics {
     'Start time of the process since unix epoch in seconds.',
   );
   readonly openFiles = this.#all.gauge('process_open_fds', 'Number of open file descriptors.');
+
+  faults(faults: readonly Fault[]): void {
+    this.problems(faults.map(({ code, subject: { kind, name } }) => [{ code, kind, object: name }, 1]));
+  }
+
+  /** Answers the names of the nodes in it. */
+  mesh({ isLeader, segments, peers }: Topology): ReadonlySet<string> {
+    const names = new Set(segments.flatMap(({ members }) => members.map(({ name }) => name)));
+    this.leader(isLeader ? 1 : 0);
+    this.nodes(names.size);
+    this.peers(peers.length);
+    return names;
+  }
 
   pods({ location, outside, spoofed }: PodCounts): void {
     this.#unencrypted(location, { where: 'location' });

@@ -79,9 +79,11 @@ describe('Leases at an API server', () => {
         hostname,
         clock: systemClock,
         random: Math.random,
-        onHeard: (nodes) => {
-          for (const name of nodes ?? []) heard.add(name);
+        isIn: (node) => {
+          heard.add(node);
+          return true;
         },
+        onDue: () => {},
         onContact: () => {},
         onError: (error) => errors.push(error),
       });
