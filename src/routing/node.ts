@@ -13,7 +13,13 @@ import type { AddressClaim } from './stable-addresses.ts';
 export type Granularity = 'location' | 'full' | 'cross';
 
 /** What an agent of this program can do, and says; `kilowire`: it is one. */
-export type Ability = 'kilowire' | 'leader-failover' | 'leases' | 'preshared-keys' | 'psk-dir' | 'stable-addresses';
+export type Ability =
+  | 'kilowire'
+  | 'leader-failover'
+  | 'leases'
+  | 'preshared-keys'
+  | 'psk-dir'
+  | 'stable-addresses';
 
 /** Where datagrams go: a name, an address, or a name with the address it resolved to. */
 export interface MeshEndpoint {

@@ -265,7 +265,9 @@ describe('the file of a client', () => {
     const { text } = clientConf(await mesh(off), 'laptop', {
       dns: { servers: [Uint8Array.of(10, 43, 0, 10)], domain: 'cluster.local', split: true },
     });
-    expect(text).toContain('PostUp = resolvectl dns %i 10.43.0.10; resolvectl domain %i ~cluster.local svc.cluster.local');
+    expect(text).toContain(
+      'PostUp = resolvectl dns %i 10.43.0.10; resolvectl domain %i ~cluster.local svc.cluster.local',
+    );
     expect(() => parseConf(text.replace('PRIVATE_KEY', key('Z')))).not.toThrow();
     expect(() => clientConf({ snapshot: snapshot() } as never, 'nobody')).toThrow(
       'There is no client "nobody"',

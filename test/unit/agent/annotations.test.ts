@@ -298,6 +298,7 @@ describe('what this program says beyond Kilo', () => {
       address: parseAddress('10.4.0.5'),
       segment: 'location:a b',
     });
-    for (const text of ['', '10.4.0.5', '10.4.0 node:a', 'node:a 10.4.0.5']) expect(claim(text)).toBeUndefined();
+    for (const text of ['', '10.4.0.5', '10.4.0 node:a', 'node:a 10.4.0.5'])
+      expect(claim(text)).toBeUndefined();
   });
 });
