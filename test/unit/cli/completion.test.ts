@@ -29,7 +29,8 @@ describe('what may come next', () => {
   it('is a flag', () => {
     expect(next('graph', '--fo')).toEqual(['--format']);
     expect(next('showconf', 'node', '--as')).toEqual(['--as-peer']);
-    expect(next('agent', '--mesh')).toEqual(['--mesh-granularity']);
+    expect(next('agent', '--mesh-g')).toEqual(['--mesh-granularity']);
+    expect(next('agent', '--mesh')).toEqual(['--mesh-granularity', '--mesh-file']);
   });
 
   it("is a flag's value, as a word of its own or behind an equals sign", () => {
