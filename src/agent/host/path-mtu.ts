@@ -6,6 +6,7 @@
  * WireGuard's padding to 16 bytes.
  * @module
  */
+import { randomBytes } from 'node:crypto';
 import { closeSync } from 'node:fs';
 import { sys } from '#sys';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
@@ -32,6 +33,8 @@ const AT_ONCE = 64;
 /** IPv4 or IPv6, UDP, and WireGuard's header and tag. */
 const OVERHEAD = { 4: 20 + 8 + 32, 6: 40 + 8 + 32 } as const;
 const PADDING = 16;
+/** Its first four bytes. */
+const TRANSPORT_MESSAGE = Uint8Array.of(4, 0, 0, 0);
 /** No link of IPv6 carries less (RFC 8200 §5). */
 const LEAST = 1280;
 
@@ -113,7 +116,10 @@ export class PathMtus {
     this.#open.clear();
   }
 
-  /** Zeros are no message of WireGuard: whoever gets them drops them. */
+  /**
+   * To whoever sees it, and to the other end, a transport message like any other (WireGuard paper §5.4.6); it is of no
+   * session and has no content, so it is dropped there.
+   */
   #probe(endpoint: Endpoint, { byIndex }: HostLinks): void {
     const link = byIndex.get(this.#wayTo(endpoint.address)?.link ?? -1);
     if (link === undefined) return;
@@ -127,7 +133,9 @@ export class PathMtus {
       const [level, option] = six ? [IPPROTO_IPV6, IPV6_MTU_DISCOVER] : [IPPROTO_IP, IP_MTU_DISCOVER];
       sys.setsockopt(fd, level as number, option as number, PMTUDISC_PROBE);
       sys.connect(fd, w.bytes);
-      sys.sendto(fd, new Uint8Array(link.mtu - (six ? 48 : 28)), 0, null);
+      const datagram = randomBytes(link.mtu - (six ? 48 : 28));
+      datagram.set(TRANSPORT_MESSAGE);
+      sys.sendto(fd, datagram, 0, null);
     } catch {
       // No way there, or longer than the link: the kernel knows already.
     }
