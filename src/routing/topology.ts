@@ -10,6 +10,7 @@ import { type DraftSegment, filterAllowedLocationIPs } from './allowed-location-
 import { type Claims, claimNetworks } from './claims.ts';
 import { withoutIpv6Way } from './dual-stack.ts';
 import { hostBits } from './host-bits.ts';
+import { isPublic } from './ip-prefix.ts';
 import { electLeader, type LeaderClaim, whyLeads, withoutFailover } from './leader.ts';
 import {
   type Granularity,
@@ -287,17 +288,23 @@ const allocateAddresses = (
   return placed;
 };
 
-/** Answers where a key was last heard: the viewer's own discovery first, then the others in segment order. */
+/**
+ * Answers where a key was last heard: the viewer's own discovery first, then the others in segment order, of which a public
+ * address counts more: a neighbour in the same private network has heard it where nobody else can dial it.
+ */
 const discoveredEndpoints = (self: ReadyNode, segments: readonly DraftSegment[]) => {
   const reporters = [self, ...segments.flatMap((segment) => segment.members)].filter(
     (node) => node.discoveredEndpoints.size > 0,
   );
   return (key: string): MeshEndpoint | undefined => {
+    let neighbours: MeshEndpoint | undefined;
     for (const node of reporters) {
       const endpoint = node.discoveredEndpoints.get(key);
-      if (endpoint !== undefined && isDialable(endpoint)) return endpoint;
+      if (endpoint === undefined || !isDialable(endpoint)) continue;
+      if (node === self || (endpoint.address !== undefined && isPublic(endpoint.address))) return endpoint;
+      neighbours ??= endpoint;
     }
-    return undefined;
+    return neighbours;
   };
 };
 

@@ -130,6 +130,18 @@ describe('a cloud group, a bare-metal node, a home behind NAT, a laptop', () => 
     );
   });
 
+  test('a neighbour that heard it in a private network is believed after those who heard it from outside', () => {
+    const both = {
+      ...hybrid,
+      nodes: heardBy('gcp-1', '192.168.1.10:51820').nodes.map((member) =>
+        member.name === 'gcp-2'
+          ? { ...member, discoveredEndpoints: new Map([[keyOf('home-1'), endpoint('93.184.216.34:40000')]]) }
+          : member,
+      ),
+    };
+    expect(dialled(lookFrom('metal-1', 'location', both))).toBe('93.184.216.34:40000');
+  });
+
   test("the viewer's own discovery comes first", () => {
     const both = {
       ...hybrid,
