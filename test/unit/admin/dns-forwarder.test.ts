@@ -20,6 +20,16 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
+/** A port that is free for UDP may be taken for TCP: then with another one. */
+const freely = async <T>(make: () => Promise<T>): Promise<T> => {
+  for (;;)
+    try {
+      return await make();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    }
+};
+
 /** A server of one zone over UDP and TCP; counts what it was asked. */
 const serve = async (zone: string, records: Record<string, string>) => {
   const asked: string[] = [];
@@ -42,7 +52,10 @@ const serve = async (zone: string, records: Record<string, string>) => {
     }),
   );
   tcp.listen(port, '127.0.0.1');
-  await once(tcp, 'listening');
+  await once(tcp, 'listening').catch((error: unknown) => {
+    udp.close();
+    throw error;
+  });
   ends.push(
     () => udp.close(),
     () => tcp.close(),
@@ -51,17 +64,22 @@ const serve = async (zone: string, records: Record<string, string>) => {
 };
 
 const world = async (patienceMs = 2000) => {
-  const cluster = await serve('cluster.local', { 'web.default.svc.cluster.local': '10.43.0.80' });
-  const other = await serve('org', { 'www.example.org': '192.0.2.1' });
-  const forwarder = new DnsForwarder({
-    domains: ['cluster.local'],
-    clusterServers: [{ address: '127.0.0.1', port: 1 }, cluster.server],
-    otherServers: [other.server],
-    listen: { address: '127.0.0.1', port: 0 },
-    patienceMs,
+  const cluster = await freely(() =>
+    serve('cluster.local', { 'web.default.svc.cluster.local': '10.43.0.80' }),
+  );
+  const other = await freely(() => serve('org', { 'www.example.org': '192.0.2.1' }));
+  const at = await freely(async () => {
+    const forwarder = new DnsForwarder({
+      domains: ['cluster.local'],
+      clusterServers: [{ address: '127.0.0.1', port: 1 }, cluster.server],
+      otherServers: [other.server],
+      listen: { address: '127.0.0.1', port: 0 },
+      patienceMs,
+    });
+    const bound = await forwarder.start();
+    ends.push(() => forwarder.close());
+    return bound;
   });
-  const at = await forwarder.start();
-  ends.push(() => forwarder.close());
   const resolver = new Resolver({ timeout: 3000, tries: 1 });
   resolver.setServers([`${at.address}:${at.port}`]);
   return { cluster, other, at, resolver };
