@@ -3,26 +3,10 @@
  * @module
  */
 import type { Command } from 'commander';
+import { helpOf, isHidden } from '../src/cli/command-help.ts';
 import { createProgram } from '../src/cli/program.ts';
 
 const WIDTH = 100;
-
-/** What `--help` prints, examples and all. */
-function helpOf(command: Command): string {
-  let text = '';
-  command.configureOutput({
-    writeOut: (piece) => {
-      text += piece;
-    },
-    getOutHelpWidth: () => WIDTH,
-    getOutHasColors: () => false,
-  });
-  command.outputHelp();
-  return text.trimEnd();
-}
-
-const isHidden = (command: Command): boolean =>
-  (command as unknown as { readonly _hidden?: boolean })._hidden === true;
 
 function sections(command: Command, path: readonly string[]): string[] {
   const name = [...path, command.name()];
@@ -31,7 +15,7 @@ function sections(command: Command, path: readonly string[]): string[] {
     `${'#'.repeat(Math.min(name.length, 4))} ${name.join(' ')}`,
     '',
     '```',
-    helpOf(command),
+    helpOf(command, WIDTH).trimEnd(),
     '```',
   ];
   const below = command.commands.filter((each) => !isHidden(each));

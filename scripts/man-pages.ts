@@ -4,6 +4,7 @@
  * @module
  */
 import type { Command } from 'commander';
+import { helpOf, isHidden } from '../src/cli/command-help.ts';
 import { createProgram } from '../src/cli/program.ts';
 
 export interface ManPage {
@@ -21,20 +22,9 @@ const quoted = (text: string): string =>
     .replace(/-/g, '\\-')
     .replace(/^([.'])/gm, '\\&$1');
 
-const isHidden = (command: Command): boolean =>
-  (command as unknown as { readonly _hidden?: boolean })._hidden === true;
-
 /** What `--help` adds to what is known of the command: examples, files, exit status. */
 function added(command: Command): string {
-  let text = '';
-  command.configureOutput({
-    writeOut: (piece) => {
-      text += piece;
-    },
-    getOutHelpWidth: () => WIDTH,
-    getOutHasColors: () => false,
-  });
-  command.outputHelp();
+  const text = helpOf(command, WIDTH);
   const known = command.helpInformation();
   return text.startsWith(known) ? text.slice(known.length).trim() : '';
 }

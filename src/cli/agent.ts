@@ -5,9 +5,11 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import { sentenceOf } from '../agent/agent-error.ts';
 import type { Log } from '../agent/log.ts';
 import type { AgentFlags, AgentOptions } from '../agent/options.ts';
 import type { Surroundings, SurroundingsHooks } from '../agent/surroundings.ts';
+import type { Step } from '../cni/admin/installation.ts';
 import { version } from './version.ts';
 
 /** Go's way with booleans: --flag, --flag=true, --flag=false. */
@@ -93,30 +95,31 @@ mesh, annotations go on. The account needs the right to list, watch, create and 
       await runAgent(flags as AgentFlags);
     });
 
-/** A node whose pods cannot be served yet is still a member of the mesh. */
-const installPlugin = async (binDir: string, log: Log): Promise<void> => {
+/** What is done to the files of the CNI plugin, told; a node whose pods cannot be served is still a member of the mesh. */
+const tellSteps = async (
+  what: string,
+  log: Log,
+  take: (verbs: typeof import('./cni-verbs.ts')) => Promise<readonly Step[]>,
+): Promise<void> => {
   try {
-    const { installExecutables } = await import('./cni-verbs.ts');
-    for (const { action, path, why } of installExecutables(binDir))
-      log.info('CNI executable', { action, path, why });
+    for (const { action, path, why } of await take(await import('./cni-verbs.ts')))
+      log.info(what, { action, path, why });
   } catch (error) {
-    log.error(error instanceof Error ? error.message : String(error), { component: 'cni' });
+    log.error(sentenceOf(error), { component: 'cni' });
   }
 };
 
+const installPlugin = (binDir: string, log: Log): Promise<void> =>
+  tellSteps('CNI executable', log, async ({ installExecutables }) => installExecutables(binDir));
+
 /** The runtime would go on with a configuration nobody cares for. Somebody else's files stay. */
-const removePlugin = async (binDir: string, confDir: string, log: Log): Promise<void> => {
-  try {
-    const { removeExecutables } = await import('./cni-verbs.ts');
+const removePlugin = (binDir: string, confDir: string, log: Log): Promise<void> =>
+  tellSteps('CNI files', log, async ({ removeExecutables }) => {
     const { BRIDGE } = await import('../agent/host/cni-conflist.ts');
     const ports = `/sys/class/net/${BRIDGE}/brif`;
     const attached = existsSync(ports) ? readdirSync(ports).length : 0;
-    for (const { action, path, why } of removeExecutables(binDir, confDir, attached))
-      log.info('CNI files', { action, path, why });
-  } catch (error) {
-    log.error(error instanceof Error ? error.message : String(error), { component: 'cni' });
-  }
-};
+    return removeExecutables(binDir, confDir, attached);
+  });
 
 type Around = (hooks: SurroundingsHooks) => Surroundings;
 

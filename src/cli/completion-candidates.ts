@@ -4,6 +4,7 @@
  * @module
  */
 import type { Command, Option } from 'commander';
+import { isHidden } from './command-help.ts';
 
 /** What somebody else has to list. */
 export type Dynamic = 'nodes' | 'peers' | 'ends' | 'interfaces' | 'files';
@@ -85,9 +86,6 @@ const operandsOf = (command: Command, at: number): Candidates => {
   const path = pathOf(command);
   return { words: [...below, ...(WORDS[path]?.[at] ?? [])], dynamic: OPERANDS[path]?.[at] ?? null };
 };
-
-const isHidden = (command: Command): boolean =>
-  (command as unknown as { readonly _hidden?: boolean })._hidden === true;
 
 /** `showconf node`, without the program's name. */
 const pathOf = (command: Command): string =>
