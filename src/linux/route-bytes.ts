@@ -4,10 +4,10 @@
  * Source: include/uapi/linux/rtnetlink.h (struct rtmsg, RTA_…).
  * @module
  */
-import { ENOENT } from './errno.ts';
-import { isNetlinkError, type NetlinkSocket } from './netlink.ts';
+import type { NetlinkSocket } from './netlink.ts';
 import { LITTLE_ENDIAN, type Message, viewOf } from './netlink-message.ts';
-import { type Family, familyNumber, familyOf, RTM_GETROUTE } from './rtnetlink.ts';
+import { dumpRoutes } from './route.ts';
+import { type Family, familyOf } from './rtnetlink.ts';
 
 const ROUTE_HEADER = 12;
 const RTNH_F_ONLINK = 4;
@@ -46,26 +46,9 @@ export interface RouteBytes {
 const ZEROS = { 4: new Uint8Array(4), 6: new Uint8Array(16) } as const;
 
 export const listRouteBytes = (socket: NetlinkSocket): RouteBytes[] =>
-  ([4, 6] as const).flatMap((family) => {
-    try {
-      return socket
-        .dump({
-          name: 'RTM_GETROUTE',
-          subject: 'all routes',
-          type: RTM_GETROUTE,
-          flags: 0,
-          body: (w) => {
-            w.u32(familyNumber(family));
-            w.u32(0);
-            w.u32(0);
-          },
-        })
-        .flatMap((message) => readRouteBytes(message) ?? []);
-    } catch (error) {
-      if (isNetlinkError(error, ENOENT)) return [];
-      throw error;
-    }
-  });
+  ([4, 6] as const).flatMap((family) =>
+    dumpRoutes(socket, family).flatMap((message) => readRouteBytes(message) ?? []),
+  );
 
 const readRouteBytes = ({ payload }: Message): RouteBytes | undefined => {
   const view = viewOf(payload);

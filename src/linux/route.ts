@@ -242,37 +242,44 @@ export const listRoutes = (socket: NetlinkSocket, filter: RouteFilter = {}): Rou
   return families.flatMap((family) => listFamily(socket, family, filter));
 };
 
-const listFamily = (socket: NetlinkSocket, family: Family, filter: RouteFilter): Route[] => {
+/** The kernel's answer as it is: no message where there is no such table. */
+export const dumpRoutes = (
+  socket: NetlinkSocket,
+  family: Family,
+  filter: RouteFilter = {},
+): readonly Message[] => {
   try {
-    return socket
-      .dump({
-        name: 'RTM_GETROUTE',
-        subject: 'all routes',
-        type: RTM_GETROUTE,
-        flags: 0,
-        body: (w) => {
-          w.u8(familyNumber(family));
-          for (let at = 0; at < 4; at++) w.u8(0);
-          w.u8(filter.protocol ?? 0);
-          w.u16(0);
-          w.u32(0);
-          writeAttributes(w, RouteAttributes, { table: filter.table, link: filter.link });
-        },
-      })
-      .map(readRoute)
-      .filter((route) => route !== undefined)
-      .filter((route) => (route.flags & RTM_F_CLONED) === 0)
-      .filter(
-        (route) =>
-          (filter.table === undefined || route.table === filter.table) &&
-          (filter.link === undefined || route.link === filter.link) &&
-          (filter.protocol === undefined || route.protocol === filter.protocol),
-      );
+    return socket.dump({
+      name: 'RTM_GETROUTE',
+      subject: 'all routes',
+      type: RTM_GETROUTE,
+      flags: 0,
+      body: (w) => {
+        w.u8(familyNumber(family));
+        for (let at = 0; at < 4; at++) w.u8(0);
+        w.u8(filter.protocol ?? 0);
+        w.u16(0);
+        w.u32(0);
+        writeAttributes(w, RouteAttributes, { table: filter.table, link: filter.link });
+      },
+    });
   } catch (error) {
     if (isNetlinkError(error, ENOENT)) return [];
     throw error;
   }
 };
+
+const listFamily = (socket: NetlinkSocket, family: Family, filter: RouteFilter): Route[] =>
+  dumpRoutes(socket, family, filter)
+    .map(readRoute)
+    .filter((route) => route !== undefined)
+    .filter((route) => (route.flags & RTM_F_CLONED) === 0)
+    .filter(
+      (route) =>
+        (filter.table === undefined || route.table === filter.table) &&
+        (filter.link === undefined || route.link === filter.link) &&
+        (filter.protocol === undefined || route.protocol === filter.protocol),
+    );
 
 export interface RouteQuestion {
   readonly to: string;
