@@ -1,115 +1,34 @@
 /**
- * The administrator's commands on a mesh of agents. A laptop joins it and leaves it again, by every door:
- *
- *     kwn-a …  kwn-r  … kwn-b, kwn-c        (agent-world.ts)
- *                │
- *            kwn-lap 10.9.9.2
+ * The administrator's commands on a mesh of agents. A laptop (laptop.ts) joins it and leaves it again, by every door.
  * @module
  */
-import type { ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { answerQuery } from '../../src/lab/dns-message.ts';
-import { openDatagramSocket } from '../../src/lab/namespace-sockets.ts';
 import { AgentWorld, NODES } from './agent-world.ts';
-import { end, Host, isRoot, kilowireWg, root, run, until } from './host.ts';
-
-const API = 'http://10.9.1.1:8001';
-const ADDRESS = '10.5.0.77';
+import { end, type Host, isRoot, kilowireWg, root, run, until } from './host.ts';
+import { ADDRESS, API, Laptop, textOf } from './laptop.ts';
 
 describe.skipIf(!isRoot)('connect', () => {
   let world: AgentWorld;
-  let laptop: Host;
-  let bare: string;
-  let state: string;
+  let laptop: Laptop;
   beforeAll(async () => {
     world = new AgentWorld();
-    laptop = new Host('kwn-lap');
-    run(
-      'ip',
-      'link',
-      'add',
-      'eth0',
-      'netns',
-      'kwn-lap',
-      'type',
-      'veth',
-      'peer',
-      'name',
-      'to-lap',
-      'netns',
-      'kwn-r',
-    );
-    run('ip', '-n', 'kwn-r', 'addr', 'add', '10.9.9.1/24', 'dev', 'to-lap');
-    run('ip', '-n', 'kwn-r', 'link', 'set', 'to-lap', 'up');
-    laptop.ip('addr', 'add', '10.9.9.2/24', 'dev', 'eth0');
-    laptop.ip('link', 'set', 'eth0', 'up');
-    laptop.ip('route', 'add', 'default', 'via', '10.9.9.1');
-    state = join(world.folder.path, 'laptop');
-    bare = snapshot();
+    laptop = new Laptop(world, 'kwn');
     await world.startApi();
     for (const { name } of NODES) world.startAgent(name);
     await world.meshed();
   });
   afterAll(async () => {
-    for (const pid of devicesOf(laptop)) process.kill(pid, 'SIGTERM');
     laptop.remove();
     await world.remove();
   });
 
-  const snapshot = (): string =>
-    [laptop.ip('-br', 'link'), laptop.ip('-br', 'addr'), laptop.ip('route'), laptop.ip('rule')]
-      .join('\n')
-      // The kernel numbers links and gives them link-local addresses in its own time.
-      .replace(/ fe80::\S+/g, '');
-
-  const connect = (...more: string[]): { child: ChildProcess; log: () => string } => {
-    const args = [
-      process.execPath,
-      join(root, 'src/cli/main.ts'),
-      'connect',
-      'laptop',
-      '-a',
-      `${ADDRESS}/32`,
-    ];
-    const flags = ['--master', API, '--state-directory', state, ...more];
-    const child = laptop.spawn([...args, ...flags], { KILOWIRE_UAPI_DIR: state });
-    const pieces: string[] = [];
-    for (const stream of [child.stdout, child.stderr])
-      stream?.on('data', (piece: Buffer) => pieces.push(piece.toString('utf8')));
-    return { child, log: () => pieces.join('') };
-  };
-
   const peerOfLaptop = () => world.api.store.get('peers.kilo.squat.ai', 'laptop');
-  const reaches = (address: string): boolean => {
-    try {
-      laptop.exec('ping', '-q', '-c', '1', '-W', '1', address);
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  const connected = async (log: () => string): Promise<void> => {
-    try {
-      // The API server is this process: it cannot answer while a ping is waited for.
-      await until('the mesh to be known', () => log().includes('in the mesh'), 30_000);
-      await until('every pod to answer the laptop', () => NODES.every(({ pod }) => reaches(pod)), 30_000);
-    } catch (error) {
-      process.stderr.write(`${log()}\n`);
-      throw error;
-    }
-  };
-  const gone = (): void => {
-    expect(snapshot()).toBe(bare);
-    expect(peerOfLaptop()).toBeUndefined();
-    expect(existsSync(join(state, 'connect-kilo0.json'))).toBe(false);
-    expect(devicesOf(laptop)).toEqual([]);
-  };
 
   it('makes the Peer kgctl would make, reaches every pod, and leaves nothing after an interrupt', async () => {
-    const { child, log } = connect('--allowed-ips', '10.43.0.0/16,10.9.9.0/24');
-    await connected(log);
+    const { child, log } = laptop.connect('--allowed-ips', '10.43.0.0/16,10.9.9.0/24');
+    await laptop.connected(log);
     expect(peerOfLaptop()).toMatchObject({
       apiVersion: 'kilo.squat.ai/v1alpha1',
       kind: 'Peer',
@@ -119,7 +38,7 @@ describe.skipIf(!isRoot)('connect', () => {
         publicKey: expect.stringMatching(/^[A-Za-z0-9+/]{43}=$/),
       },
     });
-    const routes = laptop
+    const routes = laptop.host
       .ip('-4', 'route', 'show', 'dev', 'kilo0')
       .split('\n')
       .map((line) => line.trim());
@@ -136,14 +55,13 @@ describe.skipIf(!isRoot)('connect', () => {
     expect(log()).not.toMatch(/private/i);
     await end(child, 'SIGINT');
     expect(child.exitCode).toBe(0);
-    await until('the device to end', () => devicesOf(laptop).length === 0);
-    gone();
+    await laptop.expectBare();
   });
 
   it('kilo §10.4.11: follows the mesh, and cleans up on SIGTERM and SIGHUP too', async () => {
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) {
-      const { child, log } = connect('--interface', 'kwad0');
-      await connected(log);
+      const { child, log } = laptop.connect('--interface', 'kwad0');
+      await laptop.connected(log);
       world.api.store.put('peers.kilo.squat.ai', 'printer', {
         apiVersion: 'kilo.squat.ai/v1alpha1',
         kind: 'Peer',
@@ -151,117 +69,49 @@ describe.skipIf(!isRoot)('connect', () => {
         spec: { allowedIPs: ['10.5.0.9/32'], publicKey: `${'P'.repeat(42)}E=` },
       });
       await until('the route to the new peer', () =>
-        /^10\.5\.0\.9 dev kwad0/m.test(laptop.ip('-4', 'route')),
+        /^10\.5\.0\.9 dev kwad0/m.test(laptop.host.ip('-4', 'route')),
       );
       world.api.store.delete('peers.kilo.squat.ai', 'printer');
-      await until('the route to go', () => !/^10\.5\.0\.9 /m.test(laptop.ip('-4', 'route')));
+      await until('the route to go', () => !/^10\.5\.0\.9 /m.test(laptop.host.ip('-4', 'route')));
       await end(child, signal);
       expect(child.exitCode).toBe(0);
-      await until('the device to end', () => devicesOf(laptop).length === 0);
-      gone();
+      await laptop.expectBare();
     }
   });
 
   it('takes away at its next run what a killed one left', async () => {
-    const first = connect();
-    await connected(first.log);
+    const first = laptop.connect();
+    await laptop.connected(first.log);
     const key = peerOfLaptop()?.spec;
     await end(first.child, 'SIGKILL');
     expect(peerOfLaptop()).toBeDefined();
-    expect(laptop.ip('-br', 'link')).toContain('kilo0');
-    const second = connect();
-    await connected(second.log);
+    expect(laptop.host.ip('-br', 'link')).toContain('kilo0');
+    const second = laptop.connect();
+    await laptop.connected(second.log);
     expect(second.log()).toContain('cleaning up after a connection that was killed');
     expect(peerOfLaptop()?.spec).not.toEqual(key);
     await end(second.child, 'SIGTERM');
-    await until('the device to end', () => devicesOf(laptop).length === 0);
-    gone();
-  });
-
-  it('resolves names of the cluster by a resolver on loopback, and goes on resolving all others', async () => {
-    const service = (namespace: string, name: string, clusterIP: string): void => {
-      world.api.store.put('services', `${namespace}/${name}`, {
-        apiVersion: 'v1',
-        kind: 'Service',
-        metadata: { name, namespace },
-        spec: { clusterIP },
-      } as never);
-    };
-    service('default', 'kubernetes', '10.43.0.1');
-    service('kube-system', 'kube-dns', '10.43.0.10');
-    // The cluster's resolver, on the node that services are reached by; and the one that the laptop's network has.
-    world.host('a').ip('addr', 'add', '10.43.0.10/32', 'dev', 'lo');
-    const dns = async (netns: string, ip: string, zone: string, records: [string, string][]) => {
-      const socket = await openDatagramSocket(netns, ip, 53);
-      socket.on('message', (query, from) => {
-        const answer = answerQuery(query, new Map(records), zone);
-        if (answer !== null) socket.send(answer, from.port, from.address);
-      });
-      return socket;
-    };
-    const web: [string, string] = ['web.default.svc.cluster.local', '10.42.2.1'];
-    const servers = [
-      await dns('kwn-a', '10.43.0.10', 'cluster.local', [web]),
-      await dns('kwn-r', '10.9.9.1', 'org', [['www.example.org', '192.0.2.1']]),
-    ];
-    // What `ip netns exec` shows as /etc/resolv.conf.
-    mkdirSync('/etc/netns/kwn-lap', { recursive: true });
-    const resolvConf = '/etc/netns/kwn-lap/resolv.conf';
-    writeFileSync(resolvConf, 'nameserver 10.9.9.1\n');
-    try {
-      const { child, log } = connect('--dns', 'local');
-      await connected(log);
-      await until('the instruction', () => log().includes('nameserver 127.0.0.1'));
-      // As it says.
-      writeFileSync(resolvConf, 'nameserver 127.0.0.1\nnameserver 10.9.9.1\nsearch svc.cluster.local\n');
-      const resolved = async (name: string): Promise<string> => {
-        const asking = laptop.spawn(['getent', 'ahostsv4', name]);
-        let out = '';
-        asking.stdout?.on('data', (piece: Buffer) => {
-          out += piece.toString('utf8');
-        });
-        await until(`${name} to be answered`, () => asking.exitCode !== null, 20_000);
-        return out.split(' ')[0] ?? '';
-      };
-      expect(await resolved('web.default.svc.cluster.local')).toBe('10.42.2.1');
-      expect(await resolved('web.default')).toBe('10.42.2.1');
-      expect(await resolved('www.example.org')).toBe('192.0.2.1');
-      // What disconnects it does so cleanly.
-      const args = [process.execPath, join(root, 'src/cli/main.ts'), 'disconnect', '--master', API];
-      const ending = laptop.spawn([...args, '--state-directory', state]);
-      await until('the connection to end', () => child.exitCode !== null && ending.exitCode !== null, 20_000);
-      expect([child.exitCode, ending.exitCode]).toEqual([0, 0]);
-      await until('the device to end', () => devicesOf(laptop).length === 0);
-      gone();
-      // Nothing of ours answers any more; the next line of the file does.
-      expect(await resolved('www.example.org')).toBe('192.0.2.1');
-    } finally {
-      for (const socket of servers) socket.close();
-      rmSync('/etc/netns/kwn-lap', { recursive: true });
-      for (const name of ['default/kubernetes', 'kube-system/kube-dns'])
-        world.api.store.delete('services', name);
-    }
+    await laptop.expectBare();
   });
 
   it('refuses to be there twice, to take a name or an interface of others, and ends when its Peer is deleted', async () => {
-    const { child, log } = connect();
-    await connected(log);
-    const twice = connect();
+    const { child, log } = laptop.connect();
+    await laptop.connected(log);
+    const twice = laptop.connect();
     await until('the second to refuse', () => twice.child.exitCode !== null);
     expect(twice.child.exitCode).toBe(1);
     expect(twice.log()).toMatch(/Process \d+ is connected by kilo0 already: end it \(kill \d+\)/);
-    const named = connect('--interface', 'kwad1');
+    const named = laptop.connect('--interface', 'kwad1');
     await until('the third to refuse', () => named.child.exitCode !== null);
     expect(named.log()).toContain('There is a Peer "laptop" with another key');
-    const taken = connect('--state-directory', join(state, 'other'));
+    const taken = laptop.connect('--state-directory', join(laptop.state, 'other'));
     await until('the fourth to refuse', () => taken.child.exitCode !== null);
     expect(taken.child.exitCode).toBe(1);
     world.api.store.delete('peers.kilo.squat.ai', 'laptop');
     await until('the first to end', () => child.exitCode !== null);
     expect(child.exitCode).toBe(1);
     expect(log()).toContain('The Peer "laptop" has been deleted or changed');
-    await until('the device to end', () => devicesOf(laptop).length === 0);
-    gone();
+    await laptop.expectBare();
   });
 
   /** Runs a command on a node; the API server is this process, so it must not be waited for in one piece. */
@@ -327,7 +177,7 @@ describe.skipIf(!isRoot)('connect', () => {
   });
 
   it('prints for wg(8) what takes a peer into the mesh', async () => {
-    const file = world.folder.write('wg.key', laptop.exec('wg', 'genkey'));
+    const file = world.folder.write('wg.key', laptop.host.exec('wg', 'genkey'));
     const publicKey = run('sh', '-c', `wg pubkey < ${file}`).trim();
     world.api.store.put('peers.kilo.squat.ai', 'e2e', {
       apiVersion: 'kilo.squat.ai/v1alpha1',
@@ -335,25 +185,25 @@ describe.skipIf(!isRoot)('connect', () => {
       metadata: { name: 'e2e', uid: 'e2e' },
       spec: { allowedIPs: ['10.5.0.1/32'], publicKey, persistentKeepalive: 10 },
     });
-    const { out } = await kilowire(laptop, 'showconf', 'peer', 'e2e');
+    const { out } = await kilowire(laptop.host, 'showconf', 'peer', 'e2e');
     const conf = world.folder.write('wg.conf', out);
-    laptop.exec(kilowireWg, 'kwadwg');
-    laptop.exec('wg', 'setconf', 'kwadwg', conf);
-    laptop.exec('wg', 'set', 'kwadwg', 'private-key', file);
-    laptop.ip('addr', 'add', '10.5.0.1/32', 'dev', 'kwadwg');
-    laptop.ip('link', 'set', 'kwadwg', 'up');
-    laptop.ip('route', 'add', '10.42.0.0/16', 'dev', 'kwadwg');
+    laptop.host.exec(kilowireWg, 'kwadwg');
+    laptop.host.exec('wg', 'setconf', 'kwadwg', conf);
+    laptop.host.exec('wg', 'set', 'kwadwg', 'private-key', file);
+    laptop.host.ip('addr', 'add', '10.5.0.1/32', 'dev', 'kwadwg');
+    laptop.host.ip('link', 'set', 'kwadwg', 'up');
+    laptop.host.ip('route', 'add', '10.42.0.0/16', 'dev', 'kwadwg');
     try {
-      await until('every pod to answer', () => NODES.every(({ pod }) => reaches(pod)), 30_000);
+      await until('every pod to answer', () => NODES.every(({ pod }) => laptop.reaches(pod)), 30_000);
     } finally {
-      laptop.ip('link', 'del', 'kwadwg');
+      laptop.host.ip('link', 'del', 'kwadwg');
       world.api.store.delete('peers.kilo.squat.ai', 'e2e');
     }
-    await until('the device to end', () => devicesOf(laptop).length === 0);
+    await until('the device to end', () => laptop.devices().length === 0);
   });
 
   it('keeps a Peer that was there before, and its key', async () => {
-    const key = laptop.exec('wg', 'genkey').trim();
+    const key = laptop.host.exec('wg', 'genkey').trim();
     const file = world.folder.write('laptop.key', `${key}\n`);
     const publicKey = run('sh', '-c', `wg pubkey < ${file}`).trim();
     const peer = {
@@ -363,29 +213,14 @@ describe.skipIf(!isRoot)('connect', () => {
       spec: { allowedIPs: [`${ADDRESS}/32`], publicKey, persistentKeepalive: 5 },
     };
     world.api.store.put('peers.kilo.squat.ai', 'laptop', peer);
-    const { child, log } = connect('--private-key', file);
-    await connected(log);
-    expect(readdirSync(state).map((name) => readFileSafely(join(state, name)))).not.toContainEqual(
+    const { child, log } = laptop.connect('--private-key', file);
+    await laptop.connected(log);
+    expect(readdirSync(laptop.state).map((name) => textOf(join(laptop.state, name)))).not.toContainEqual(
       expect.stringContaining(key),
     );
     await end(child, 'SIGTERM');
     expect(peerOfLaptop()?.spec).toEqual(peer.spec);
-    await until('the device to end', () => devicesOf(laptop).length === 0);
-    expect(snapshot()).toBe(bare);
     world.api.store.delete('peers.kilo.squat.ai', 'laptop');
+    await laptop.expectBare();
   });
 });
-
-const readFileSafely = (path: string): string => {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return ''; // a socket
-  }
-};
-
-const devicesOf = (host: Host): number[] =>
-  run('ip', 'netns', 'pids', host.name)
-    .split('\n')
-    .map(Number)
-    .filter((pid) => pid > 0 && readFileSafely(`/proc/${pid}/cmdline`).includes('kilowire-wg'));

@@ -246,7 +246,7 @@ export class Connection {
     const { client, cleanUp, stateDirectory, interfaceName, log } = this.#options;
     const session = this.#session;
     if (session === null) return;
-    await this.#dns?.stop();
+    await this.#dns?.stop(cleanUp);
     if (!cleanUp) {
       log.info('left as it is, as --clean-up=false says', { interface: interfaceName });
       return removeSession(stateDirectory, interfaceName);

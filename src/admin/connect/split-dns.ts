@@ -21,12 +21,12 @@ export interface SplitDnsOptions {
   /** Of a resolver of ours. */
   readonly listen: DnsServer;
   readonly log: Log;
-  /** Default /etc/resolv.conf. */
-  readonly resolvConf?: string;
 }
 
 const DNS_PORT = 53;
+const RESOLV_CONF = '/etc/resolv.conf';
 const RESOLVED = '/run/systemd/resolve';
+const RESOLVED_STUBS = ['127.0.0.53', '127.0.0.54'];
 const PATIENCE_MS = 5000;
 
 export class SplitDns {
@@ -64,12 +64,16 @@ export class SplitDns {
       domain,
       servers: servers.join(' '),
     });
+    if (!isResolvedAsked())
+      log.warn(
+        'Programs here do not ask systemd-resolved: ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf',
+      );
     return null;
   }
 
   async #startOwn(): Promise<void> {
-    const { domain, servers, listen, log, resolvConf = '/etc/resolv.conf' } = this.#options;
-    const before = nameservers(resolvConf).filter((address) => address !== listen.address);
+    const { domain, servers, listen, log } = this.#options;
+    const before = nameservers(RESOLV_CONF).filter((address) => address !== listen.address);
     const forwarder = new DnsForwarder({
       domains: [domain],
       clusterServers: servers.map((address) => ({ address, port: DNS_PORT })),
@@ -81,7 +85,7 @@ export class SplitDns {
       this.#forwarder = forwarder;
       log.info('names of the cluster are resolved', { by: `${address}:${port}`, domain });
       log.info(
-        `To use them, put a line before the others in ${resolvConf}: nameserver ${address} (and for short names: search svc.${domain}). Other names still go to ${before.join(', ') || 'nobody: there was no server'}; while nothing is connected the next line answers.`,
+        `To use them, put a line before the others in ${RESOLV_CONF}: nameserver ${address} (and for short names: search svc.${domain}). Other names still go to ${before.join(', ') || 'nobody: there was no server'}; while nothing is connected the next line answers.`,
       );
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
@@ -92,29 +96,38 @@ export class SplitDns {
     }
   }
 
-  /** A link of ours takes its settings along; one that was there before is put back. */
-  async stop(): Promise<void> {
+  /** `cleanUp` false: what the link was told stays with it. */
+  async stop(cleanUp: boolean): Promise<void> {
     this.#forwarder?.close();
     this.#forwarder = null;
-    if (this.#onLink) await revertLink(this.#options.interfaceName);
+    if (this.#onLink && cleanUp) await revertLink(this.#options.interfaceName);
     this.#onLink = false;
   }
 }
 
-/** For one that was killed too. */
+/** The link as it is when nobody has told systemd-resolved anything; for one that was killed too. */
 export const revertLink = async (interfaceName: string): Promise<void> => {
   if (existsSync(RESOLVED)) await run('resolvectl', 'revert', interfaceName);
 };
 
 /** Addresses only, in order. */
-export const nameservers = (path: string): readonly string[] => {
+export const nameservers = (path: string): readonly string[] =>
+  textOf(path)
+    .split('\n')
+    .flatMap((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? [])
+    .filter((address) => isIP(address) !== 0);
+
+/** By its address, or by glibc's own way to it. */
+const isResolvedAsked = (): boolean =>
+  nameservers(RESOLV_CONF).some((address) => RESOLVED_STUBS.includes(address)) ||
+  /^\s*hosts:.*\bresolve\b/m.test(textOf('/etc/nsswitch.conf'));
+
+/** '' when it cannot be read. */
+const textOf = (path: string): string => {
   try {
-    return readFileSync(path, 'utf8')
-      .split('\n')
-      .flatMap((line) => /^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? [])
-      .filter((address) => isIP(address) !== 0);
+    return readFileSync(path, 'utf8');
   } catch {
-    return [];
+    return '';
   }
 };
 
