@@ -1,11 +1,19 @@
 /**
- * `npm test`: installs the Debian programs the tests talk to when that is possible, says what is missing, and runs all
- * tests. Arguments go to vitest.
+ * `npm test` and `npm run test:long`: installs the Debian programs the tests talk to when that is possible, says what is
+ * missing, and runs the tests. Arguments go to vitest.
+ *
+ *     node scripts/test.ts                   all but the long ones; what is late after 40 minutes is left out
+ *     node scripts/test.ts ARGUMENT…         some of them, without that limit
+ *     node scripts/test.ts long [SUBJECT…]   the long ones, half an hour a subject
+ *     node scripts/test.ts long FILE…        some of them, without a limit
+ *
+ * KILOWIRE_TEST_MINUTES is another limit.
  * @module
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { longTests } from './long-tests.ts';
 import { root } from './tree.ts';
 
 /** Program → the Debian package that brings it. */
@@ -22,7 +30,7 @@ const peers: Record<string, string> = {
   strace: 'strace',
   ncat: 'ncat',
 };
-/** Container runtimes, for the long tests alone. */
+/** Container runtimes. */
 const runtimes: Record<string, string> = {
   containerd: 'containerd',
   runc: 'runc',
@@ -31,9 +39,32 @@ const runtimes: Record<string, string> = {
   busybox: 'busybox-static',
   '/usr/lib/cni/bridge': 'containernetworking-plugins',
 };
-const args = process.argv.slice(2);
-const isLong = args.some((word) => word === 'long' || word === '--project=long');
-const wanted = isLong ? { ...peers, ...runtimes } : peers;
+
+/** What one start of vitest is given; `minutes` after which nothing more begins, and what runs the rest. */
+interface Run {
+  readonly args: readonly string[];
+  readonly limit?: { readonly minutes: number; readonly rest: string };
+}
+
+const minutes = (usual: number): number => Number(process.env.KILOWIRE_TEST_MINUTES ?? usual);
+
+function ordinaryRun(args: readonly string[]): Run {
+  const some = args.some((word) => word.startsWith('--project')) ? args : ['--project', '!long', ...args];
+  if (args.length > 0) return { args: some };
+  const rest = 'npm test -- --project runtime --project kubernetes';
+  return { args: some, limit: { minutes: minutes(40), rest } };
+}
+
+function longRuns(args: readonly string[]): readonly Run[] {
+  const subjects = args.length === 0 ? Object.keys(longTests) : args.filter((word) => word in longTests);
+  const others = args.filter((word) => !(word in longTests));
+  if (subjects.length === 0) return [{ args: ['--project', 'long', ...others] }];
+  return subjects.map((subject) => {
+    const files = (longTests[subject] ?? []).map((name) => `test/netns/${name}.long.test.ts`);
+    const limit = { minutes: minutes(30), rest: 'npm run test:long -- FILE' };
+    return { args: ['--project', 'long', ...files, ...others], limit };
+  });
+}
 
 function isProgram(path: string): boolean {
   try {
@@ -44,7 +75,15 @@ function isProgram(path: string): boolean {
   }
 }
 
-const searchPath = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
+const [first, ...more] = process.argv.slice(2);
+const isLong = first === 'long';
+const args = isLong ? more : process.argv.slice(2);
+const runs = isLong ? longRuns(args) : [ordinaryRun(args)];
+const wantsRuntimes = isLong || args.length === 0 || args.some((word) => /runtime|kube/.test(word));
+const wanted = wantsRuntimes ? { ...peers, ...runtimes } : peers;
+
+// The last is where Go's own archive is unpacked.
+const searchPath = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin', '/usr/local/go/bin'];
 const missing = Object.keys(wanted).filter(
   (name) =>
     !(name.startsWith('/') ? isProgram(name) : searchPath.some((folder) => isProgram(join(folder, name)))),
@@ -68,19 +107,31 @@ if (!isRoot) console.log('not root: the tests in network namespaces are skipped'
 
 const report = join(root, 'dist/test-results.json');
 mkdirSync(join(root, 'dist'), { recursive: true });
-rmSync(report, { force: true });
-// The long tests run when they are asked for.
-if (!args.some((word) => word.startsWith('--project'))) args.push('--project', '!long');
-const result = spawnSync(
-  join(root, 'node_modules/.bin/vitest'),
-  ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args],
-  { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: searchPath.join(':') } },
-);
-process.exitCode = result.status ?? 1;
-if (existsSync(report)) {
-  const counts = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
-  const skipped = (counts.numPendingTests ?? 0) + (counts.numTodoTests ?? 0);
-  console.log(
-    `${counts.numPassedTests ?? 0} passed, ${counts.numFailedTests ?? 0} failed, ${skipped} skipped`,
+let [passed, failed, skipped, reports] = [0, 0, 0, 0];
+
+for (const { args, limit } of runs) {
+  rmSync(report, { force: true });
+  const result = spawnSync(
+    join(root, 'node_modules/.bin/vitest'),
+    ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...args],
+    { cwd: root, stdio: 'inherit', env: { ...process.env, PATH: searchPath.join(':'), ...timeLimit(limit) } },
   );
+  if (result.status !== 0) process.exitCode = result.status ?? 1;
+  if (!existsSync(report)) continue;
+  const counts = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
+  reports += 1;
+  passed += counts.numPassedTests ?? 0;
+  failed += counts.numFailedTests ?? 0;
+  skipped += (counts.numPendingTests ?? 0) + (counts.numTodoTests ?? 0);
+}
+if (reports > 0) console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+
+/** For test/time-limit.ts. */
+function timeLimit(limit: Run['limit']): Readonly<Record<string, string>> {
+  if (limit === undefined) return {};
+  return {
+    KILOWIRE_TEST_UNTIL: String(Date.now() + limit.minutes * 60_000),
+    KILOWIRE_TEST_MINUTES: String(limit.minutes),
+    KILOWIRE_TEST_REST: limit.rest,
+  };
 }

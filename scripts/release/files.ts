@@ -1,6 +1,6 @@
 /**
- * The files of a release beside the image: the program in one file and the CNI executable for each machine, the npm package, completions, manual pages, the list of
- * what is inside, and checksums of all.
+ * The files of a release beside the image: the program in one file and the CNI executable for each machine, the npm package, completions, manual pages, deploy/, the
+ * list of what is inside, and checksums of all.
  * Source: CycloneDX by npm-sbom(1); sha256sum(1) for the form of SHA256SUMS.
  * @module
  */
@@ -55,6 +55,12 @@ export const writeFiles = async (folder: string, architectures: readonly Archite
   for (const shell of ['bash', 'zsh', 'fish'])
     writeFileSync(join(folder, `kilowire.${shell}`), completion(shell));
   writeManPages(join(folder, 'kilowire-man.tar.gz'));
+  writeArchive(join(folder, 'kilowire-deploy.tar.gz'), root, 'deploy');
+};
+
+const writeArchive = (file: string, folder: string, name: string): void => {
+  const same = ['--sort=name', '--owner=0', '--group=0'];
+  execFileSync('tar', ['-C', folder, ...same, '-czf', file, name]);
 };
 
 /** An archive with a man1/ in it, for /usr/local/share/man. */
@@ -64,7 +70,7 @@ const writeManPages = (file: string): void => {
     mkdirSync(join(work, 'man1'));
     const today = new Date().toISOString().slice(0, 10);
     for (const page of manPages(version(), today)) writeFileSync(join(work, 'man1', page.file), page.text);
-    execFileSync('tar', ['-C', work, '--sort=name', '--owner=0', '--group=0', '-czf', file, 'man1']);
+    writeArchive(file, work, 'man1');
   } finally {
     rmSync(work, { recursive: true, force: true });
   }

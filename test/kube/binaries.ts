@@ -5,12 +5,10 @@
  * which only its own tree resolves, so that the module made here names their published versions instead.
  * @module
  */
-import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
-import { has } from '../netns/host.ts';
+import { compile } from '../netns/compile.ts';
 
 export const kubernetesVersion = '1.35.4';
 const kineVersion = '0.16.4';
@@ -36,18 +34,9 @@ const cache = process.env.KILOWIRE_TEST_CACHE ?? join(homedir(), '.cache/kilowir
 const folder = join(cache, `kube-${kubernetesVersion}-kine-${kineVersion}`);
 const binaries: KubeBinaries = { hyperkube: join(folder, 'hyperkube'), kine: join(folder, 'kine') };
 
-/** What was built before. */
-export function builtKubernetes(): KubeBinaries | undefined {
-  return Object.values(binaries).every((path) => existsSync(path)) ? binaries : undefined;
-}
-
 /** Builds what is not built yet; undefined, and a line that says why, where that cannot be done. */
 export async function buildKubernetes(): Promise<KubeBinaries | undefined> {
-  if (builtKubernetes() !== undefined) return binaries;
-  if (!has('go')) {
-    console.log('skipping Kubernetes: go is not on this machine, which would build it');
-    return undefined;
-  }
+  if (Object.values(binaries).every((path) => existsSync(path))) return binaries;
   mkdirSync(folder, { recursive: true });
   const source = mkdtempSync(join(tmpdir(), 'kilowire-kube-'));
   try {
@@ -55,28 +44,27 @@ export async function buildKubernetes(): Promise<KubeBinaries | undefined> {
     if (!existsSync(binaries.hyperkube)) await buildHyperkube(source);
     return binaries;
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    console.log(`skipping Kubernetes: ${text.split('\n').slice(0, 6).join(' ')}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    console.log(`skipping Kubernetes, which is not built: ${reason}`);
     return undefined;
   } finally {
     rmSync(source, { recursive: true, force: true });
   }
 }
 
-async function go(cwd: string, ...args: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)('nice', ['go', ...args], {
-    cwd,
-    encoding: 'utf8',
-    maxBuffer: 1 << 26,
-    timeout: 40 * 60_000,
-    env: { ...process.env, CGO_ENABLED: '0', GOBIN: folder, GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local' },
-  });
-  return stdout;
-}
+const go = (cwd: string, ...args: readonly string[]): Promise<string> =>
+  compile('go', args, { cwd, minutes: 40, env: { CGO_ENABLED: '0', GOBIN: folder, GOFLAGS: '-mod=mod' } });
+
+/** Nobody debugs it. */
+const flags = (...linker: readonly string[]): readonly string[] => [
+  '-trimpath',
+  '-buildvcs=false',
+  '-gcflags=all=-dwarf=false',
+  `-ldflags=${['-s -w', ...linker].join(' ')}`,
+];
 
 async function buildKine(): Promise<void> {
-  const flags = ['-trimpath', '-buildvcs=false', '-ldflags', '-s -w', '-p', '2'];
-  await go(folder, 'install', ...flags, `github.com/k3s-io/kine@v${kineVersion}`);
+  await go(folder, 'install', ...flags(), `github.com/k3s-io/kine@v${kineVersion}`);
 }
 
 async function buildHyperkube(source: string): Promise<void> {
@@ -88,8 +76,7 @@ async function buildHyperkube(source: string): Promise<void> {
     `-X k8s.io/component-base/version.gitMajor=${major} -X k8s.io/component-base/version.gitMinor=${minor}`,
   ];
   const made = `${binaries.hyperkube}.new`;
-  const flags = ['-trimpath', '-buildvcs=false', '-ldflags', `-s -w ${stamps.join(' ')}`, '-p', '2'];
-  await go(source, 'build', ...flags, '-o', made, '.');
+  await go(source, 'build', ...flags(...stamps), '-o', made, '.');
   renameSync(made, binaries.hyperkube);
 }
 

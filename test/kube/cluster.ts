@@ -9,19 +9,20 @@
  *
  * @module
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeRootfs } from '../netns/cni-lab.ts';
 import { has, isRoot } from '../netns/host.ts';
 import { makeImage } from '../netns/oci-image.ts';
+import { lateness } from '../time-limit.ts';
 import type { KubeBinaries } from './binaries.ts';
 import { hasControllers } from './cgroups.ts';
 import { startApiServer, startControllers, startDatastore } from './control-plane.ts';
 import { Credentials, nodeName } from './credentials.ts';
 import { isTrue, Kubectl, type KubeObject } from './kubectl.ts';
-import { type CniFolders, image, nodeAddress, nodeAddress6 } from './layout.ts';
+import { type CniFolders, image, nodeAddress, nodeAddress6, paths } from './layout.ts';
 import { Machine, Wan } from './machine.ts';
 import {
   type NodePrograms,
@@ -84,6 +85,8 @@ export function clusterObstacle(): string | undefined {
   if (!isRoot) return 'it takes root';
   const missing = tools.filter((name) => !has(name));
   if (missing.length > 0) return `not on this machine: ${missing.join(', ')}`;
+  const late = lateness();
+  if (late !== undefined) return late;
   return hasControllers() ? undefined : 'the kubelet needs the controllers of cgroups version 1 here';
 }
 
@@ -94,6 +97,7 @@ export class KubeCluster {
   readonly #machines: readonly Machine[];
   readonly #programs: NodePrograms;
   readonly #kubectl: Kubectl;
+  readonly #guests: Machine[] = [];
   #nodes: readonly KubeNode[] = [];
 
   private constructor(options: ClusterOptions) {
@@ -220,8 +224,19 @@ export class KubeCluster {
     await this.#startNode(this.node(index).machine);
   }
 
+  /** A machine on the same wire that is no node, with the administrator's kubeconfig where k3s has it. */
+  async addGuest(name: string): Promise<Machine> {
+    const index = 100 + this.#guests.length;
+    const guest = new Machine(this.#folder, name, nodeAddress(index), nodeAddress6(index));
+    this.#guests.push(guest);
+    const kubeconfig = readFileSync(join(this.#folder, 'admin.kubeconfig'), 'utf8');
+    guest.write(paths.adminKubeconfig, kubeconfig.replace('127.0.0.1', nodeAddress(0)), 0o600);
+    await guest.boot(this.#wan);
+    return guest;
+  }
+
   async stop(): Promise<void> {
-    await Promise.all(this.#machines.map((machine) => machine.halt('crash')));
+    await Promise.all([...this.#machines, ...this.#guests].map((machine) => machine.halt('crash')));
     await this.#wan.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }

@@ -10,7 +10,9 @@ import { AgentWorld, NODES } from './agent-world.ts';
 import { isRoot, until } from './host.ts';
 import { boringtun, newestWireguardGo } from './toolchains.ts';
 
-const programs = isRoot ? { go: newestWireguardGo(), rust: boringtun() } : { go: undefined, rust: undefined };
+const programs = isRoot
+  ? { go: await newestWireguardGo(), rust: await boringtun() }
+  : { go: undefined, rust: undefined };
 const ADDRESSES = '10.4.0.1/16,10.4.0.2/16,10.4.0.3/16';
 const LINK = 'kwmk7';
 

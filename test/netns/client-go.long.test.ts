@@ -14,7 +14,7 @@ import { selfSigned } from '../../src/lab/certificate.ts';
 import { Folder, root } from './host.ts';
 import { clientGo } from './toolchains.ts';
 
-const program = clientGo(join(root, 'test/netns/client-go'));
+const program = await clientGo(join(root, 'test/netns/client-go'));
 const real = process.env.KILOWIRE_TEST_KUBECONFIG;
 
 describe.skipIf(program === undefined)('client-go', () => {

@@ -18,8 +18,8 @@ const others = able
         letter: 'd',
         program: has('wireguard-go') ? 'wireguard-go' : undefined,
       },
-      { name: 'the newest wireguard-go', letter: 'n', program: newestWireguardGo() },
-      { name: 'boringtun', letter: 'b', program: boringtun() },
+      { name: 'the newest wireguard-go', letter: 'n', program: await newestWireguardGo() },
+      { name: 'boringtun', letter: 'b', program: await boringtun() },
       { name: 'itself', letter: 's', program: kilowireWg },
     ]
   : [];

@@ -11,7 +11,7 @@ import { parseSetting } from '../../src/deploy/settings.ts';
 import { root } from '../repo/source-tree.ts';
 import { helm } from './toolchains.ts';
 
-const program = helm();
+const program = await helm();
 interface Named {
   readonly kind: string;
   readonly metadata: { readonly name: string };
@@ -40,6 +40,7 @@ describe.skipIf(program === undefined)('the Helm chart', { timeout: 60_000 }, ()
     [['namespace=mesh', 'port=51999', 'interface=wg7', 'admissionPolicy=false']],
     [['cni.enabled=false', 'compatibility=flannel', 'local=false', 'podMonitor=true']],
     [['apiServer.host=', 'agent.cleanUp=true', 'meshGranularity=full']],
+    [['dns.enabled=true', 'dns.address=10.43.0.53', 'dns.replicas=3', 'dns.domain=corp.test']],
   ])('gives what kilowire manifests gives with %j', (settings) => {
     const given = settings.flatMap((setting) => ['--set', setting]);
     expect(sorted(render(...given))).toEqual(

@@ -12,7 +12,7 @@ import { follow, Session } from './document-session.ts';
 import { end, has, isRoot, root, until } from './host.ts';
 import { kilo } from './toolchains.ts';
 
-const programs = isRoot ? kilo() : undefined;
+const programs = isRoot ? await kilo() : undefined;
 const missing = ['wg', 'iptables', 'nft', 'curl'].filter((name) => !has(name));
 if (missing.length > 0) console.log(`skipping the migration: not on this machine: ${missing.join(', ')}`);
 const PATIENCE_MS = 120_000;

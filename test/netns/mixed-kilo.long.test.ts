@@ -11,7 +11,7 @@ import { AgentWorld, NODES } from './agent-world.ts';
 import { end, isRoot, root, until } from './host.ts';
 import { kilo } from './toolchains.ts';
 
-const programs = isRoot ? kilo() : undefined;
+const programs = isRoot ? await kilo() : undefined;
 if (isRoot && programs === undefined)
   console.log(
     'skipping the mixed cluster: there is no kg; install Go, or name kg and kgctl by KILOWIRE_TEST_KG and KILOWIRE_TEST_KGCTL',

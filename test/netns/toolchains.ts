@@ -2,91 +2,86 @@
  * Other people's programs, built by their own tool chains into a cache outside the tree.
  * @module
  */
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { has } from './host.ts';
+import { type CompileOptions, compile } from './compile.ts';
 
 /** KILOWIRE_TEST_CACHE moves it. */
 const cache = process.env.KILOWIRE_TEST_CACHE ?? join(homedir(), '.cache/kilowire-test');
+const bin = join(cache, 'bin');
 const wireguardGoModule = 'golang.zx2c4.com/wireguard@latest';
 
-/** Runs a tool that may have to download; undefined, and a line that says why, when it fails. */
-function build(what: string, program: string, args: readonly string[], cwd?: string): string | undefined {
-  if (!has(program)) {
-    console.log(`skipping ${what}: ${program} is not on this machine`);
-    return undefined;
-  }
+/** Undefined, and a line that says why, when it fails. */
+async function build(
+  what: string,
+  program: string,
+  args: readonly string[],
+  options: CompileOptions = {},
+): Promise<string | undefined> {
+  mkdirSync(bin, { recursive: true });
   try {
-    return execFileSync(program, args, {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: 600_000,
-      env: { ...process.env, GOBIN: join(cache, 'bin'), GOTOOLCHAIN: 'local' },
-      ...(cwd === undefined ? {} : { cwd }),
-    });
+    return await compile(program, args, { ...options, env: { ...options.env, GOBIN: bin } });
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    console.log(`skipping ${what}: ${text.split('\n').slice(0, 4).join(' ')}`);
+    console.log(`skipping ${what}: ${error instanceof Error ? error.message : String(error)}`);
     return undefined;
   }
 }
 
+/** The paths of executables, which are built once. */
+async function installed(
+  what: string,
+  names: readonly string[],
+  program: string,
+  args: readonly string[],
+  options: CompileOptions = {},
+): Promise<readonly string[] | undefined> {
+  const paths = names.map((name) => join(bin, name));
+  if (paths.every((path) => existsSync(path))) return paths;
+  return (await build(what, program, args, options)) === undefined ? undefined : paths;
+}
+
 /** The folder of wireguard-go's newest source in Go's module cache. */
-export function wireguardGoSource(): string | undefined {
-  const outside = mkdtempSync(join(tmpdir(), 'kilowire-go-'));
+export async function wireguardGoSource(): Promise<string | undefined> {
+  const cwd = mkdtempSync(join(tmpdir(), 'kilowire-go-'));
   try {
-    const text = build('wireguard-go', 'go', ['mod', 'download', '-json', wireguardGoModule], outside);
+    const args = ['mod', 'download', '-json', wireguardGoModule];
+    const text = await build('wireguard-go', 'go', args, { cwd });
     return text === undefined ? undefined : (JSON.parse(text) as { Dir: string }).Dir;
   } finally {
-    rmSync(outside, { recursive: true, force: true });
+    rmSync(cwd, { recursive: true, force: true });
   }
 }
 
 /** wireguard-go's newest source, built. */
-export function newestWireguardGo(): string | undefined {
-  const program = join(cache, 'bin/wireguard');
-  mkdirSync(join(cache, 'bin'), { recursive: true });
-  if (existsSync(program)) return program;
-  return build('wireguard-go', 'go', ['install', wireguardGoModule]) === undefined ? undefined : program;
+export async function newestWireguardGo(): Promise<string | undefined> {
+  return (await installed('wireguard-go', ['wireguard'], 'go', ['install', wireguardGoModule]))?.[0];
 }
 
 /** boringtun-cli, built. */
-export function boringtun(): string | undefined {
-  const program = join(cache, 'bin/boringtun-cli');
-  if (existsSync(program)) return program;
+export async function boringtun(): Promise<string | undefined> {
   const args = ['install', '--quiet', '--root', cache, 'boringtun-cli'];
-  return build('boringtun', 'cargo', args) === undefined ? undefined : program;
+  return (await installed('boringtun', ['boringtun-cli'], 'cargo', args))?.[0];
 }
 
 /** The newest cnitool, built. */
-export function cnitool(): string | undefined {
-  const program = join(cache, 'bin/cnitool');
-  if (existsSync(program)) return program;
+export async function cnitool(): Promise<string | undefined> {
   const args = ['install', 'github.com/containernetworking/cni/cnitool@latest'];
-  return build('cnitool', 'go', args) === undefined ? undefined : program;
+  return (await installed('cnitool', ['cnitool'], 'go', args))?.[0];
 }
 
 /** The newest containerd with its shim, built: the folder they are in. */
-export function newestContainerd(): string | undefined {
-  const folder = join(cache, 'bin');
+export async function newestContainerd(): Promise<string | undefined> {
   const names = ['containerd', 'containerd-shim-runc-v2'];
-  if (names.every((name) => existsSync(join(folder, name)))) return folder;
   const packages = names.map((name) => `github.com/containerd/containerd/v2/cmd/${name}@latest`);
-  const tags = 'no_btrfs no_zfs no_devmapper';
-  return build('containerd 2', 'go', ['install', '-tags', tags, ...packages]) === undefined
-    ? undefined
-    : folder;
+  const args = ['install', '-tags', 'no_btrfs no_zfs no_devmapper', ...packages];
+  const paths = await installed('containerd 2', names, 'go', args, { env: { CGO_ENABLED: '0' } });
+  return paths === undefined ? undefined : bin;
 }
 
 /** Helm, built. */
-export function helm(): string | undefined {
-  const program = join(cache, 'bin/helm');
-  if (existsSync(program)) return program;
-  return build('helm', 'go', ['install', 'helm.sh/helm/v3/cmd/helm@v3.17.4']) === undefined
-    ? undefined
-    : program;
+export async function helm(): Promise<string | undefined> {
+  return (await installed('helm', ['helm'], 'go', ['install', 'helm.sh/helm/v3/cmd/helm@v3.17.4']))?.[0];
 }
 
 /** Its tags are no versions to Go, which makes one of the commit behind the tag. */
@@ -94,19 +89,17 @@ const KILO = 'github.com/squat/kilo/cmd';
 const KILO_VERSION = '0.7.0';
 
 /** Kilo's own agent and administrator's program; KILOWIRE_TEST_KG and KILOWIRE_TEST_KGCTL name ready-made ones. */
-export function kilo(): { readonly kg: string; readonly kgctl: string } | undefined {
+export async function kilo(): Promise<{ readonly kg: string; readonly kgctl: string } | undefined> {
   const { KILOWIRE_TEST_KG: givenKg, KILOWIRE_TEST_KGCTL: givenKgctl } = process.env;
   if (givenKg && givenKgctl) return { kg: givenKg, kgctl: givenKgctl };
-  const [kg, kgctl] = ['kg', 'kgctl'].map((name) => join(cache, 'bin', name)) as [string, string];
-  if (existsSync(kg) && existsSync(kgctl)) return { kg, kgctl };
   const packages = ['kg', 'kgctl'].map((name) => `${KILO}/${name}@${KILO_VERSION}`);
-  return build('Kilo', 'go', ['install', ...packages]) === undefined ? undefined : { kg, kgctl };
+  const [kg, kgctl] = (await installed('Kilo', ['kg', 'kgctl'], 'go', ['install', ...packages])) ?? [];
+  return kg === undefined || kgctl === undefined ? undefined : { kg, kgctl };
 }
 
 /** The program in a folder of this tree that is written with Kubernetes' client library. */
-export function clientGo(source: string): string | undefined {
-  const program = join(cache, 'bin/kilowire-client-go');
-  mkdirSync(join(cache, 'bin'), { recursive: true });
-  const args = ['build', '-o', program, '.'];
-  return build('client-go', 'go', args, source) === undefined ? undefined : program;
+export async function clientGo(source: string): Promise<string | undefined> {
+  const program = join(bin, 'kilowire-client-go');
+  const made = await build('client-go', 'go', ['build', '-o', program, '.'], { cwd: source });
+  return made === undefined ? undefined : program;
 }

@@ -13,7 +13,7 @@ import { wireguardGoSource } from './toolchains.ts';
 const tools = ['wg', 'ping', 'iperf3', 'ncat', 'ss', 'iptables', 'ip', 'unshare'];
 const missing = tools.filter((name) => !has(name));
 if (missing.length > 0) console.log(`skipping netns.sh: not on this machine: ${missing.join(', ')}`);
-const source = isRoot && missing.length === 0 ? wireguardGoSource() : undefined;
+const source = isRoot && missing.length === 0 ? await wireguardGoSource() : undefined;
 const script = source === undefined ? undefined : join(source, 'tests/netns.sh');
 
 // Distributions that have dropped ping6 mean ping by it.

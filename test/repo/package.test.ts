@@ -63,11 +63,20 @@ describe('the package', () => {
 
   afterAll(() => rmSync(project, { recursive: true, force: true }));
 
-  it('holds programs, modules, declarations and nothing else', () => {
+  it('holds programs, modules, declarations, what goes onto clusters, and nothing else', () => {
     const expected =
-      /^(?:package\.json|LICENSE|README\.md|bin\/[\w-]+|dist\/(?:lib\/)?(?:chunks\/)?[\w-]+\.js|dist\/kernel\.wasm|dist\/lib\/types\/[\w/-]+\.d\.ts)$/;
+      /^(?:package\.json|LICENSE|README\.md|bin\/[\w-]+|dist\/(?:lib\/)?(?:chunks\/)?[\w-]+\.js|dist\/kernel\.wasm|dist\/lib\/types\/[\w/-]+\.d\.ts|deploy\/[\w/@.-]+\.(?:yaml|json|tpl|service))$/;
     expect(files.filter((name) => !expected.test(name))).toEqual([]);
-    for (const name of ['bin/kilowire', 'bin/kilowire-wg', 'dist/lib/noise.js', 'dist/lib/device.js']) {
+    for (const name of [
+      'bin/kilowire',
+      'bin/kilowire-wg',
+      'dist/lib/noise.js',
+      'dist/lib/device.js',
+      'deploy/chart/Chart.yaml',
+      'deploy/manifests/kilowire-k3s.yaml',
+      'deploy/monitoring/alerts.yaml',
+      'deploy/systemd/kilowire-mesh.service',
+    ]) {
       expect(files).toContain(name);
     }
   });

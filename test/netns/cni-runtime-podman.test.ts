@@ -5,7 +5,7 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { CniLab, makeRootfs, nothing } from './cni-lab.ts';
 import { has, isRoot, until } from './host.ts';
 
@@ -73,6 +73,11 @@ describe.skipIf(!isRoot || missing.length > 0)('podman', () => {
       ...['run', '-d', '--name', name, '--hostname', name, '--cgroup-parent', lab.cgroup, ...options],
       ...['--rootfs', `${rootfs}:O`, '/bin/httpd', '-f', '-p', '80', '-h', '/etc'],
     );
+
+  // What a test that failed has left.
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') podman('rm', '-f', '-a', '-t', '0');
+  });
 
   test('gives the address and the MAC that were asked for', () => {
     const said = podman(

@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { CniLab, nothing } from './cni-lab.ts';
 import { Containerd, type ContainerdPaths, k3sPaths, usualPaths } from './containerd.ts';
 import type { CriClient } from './cri-client.ts';
@@ -17,7 +17,7 @@ const tools = ['containerd', 'ctr', 'runc', 'busybox', 'unshare', 'nsenter', 'ip
 const missing = tools.filter((name) => !has(name));
 if (missing.length > 0) console.log(`skipping containerd: not on this machine: ${missing.join(', ')}`);
 
-const newest = isRoot && missing.length === 0 ? newestContainerd() : undefined;
+const newest = isRoot && missing.length === 0 ? await newestContainerd() : undefined;
 
 /** `folder`: of a containerd that is not Debian's. */
 const runtimes: { name: string; paths: ContainerdPaths; folder?: string }[] = [
@@ -69,6 +69,16 @@ async function end(client: CriClient, id: string): Promise<void> {
   await client.removePodSandbox(id);
 }
 
+/** The pods that a test which failed has left: the next one needs their names. */
+function clearAfterFailure(clientOf: () => CriClient): void {
+  afterEach(async ({ task }) => {
+    if (task.result?.state !== 'fail') return;
+    const client = clientOf();
+    const ids = await client.sandboxes().catch(() => []);
+    for (const id of ids) await end(client, id).catch(() => undefined);
+  });
+}
+
 describe.skipIf(!isRoot || missing.length > 0)('containerd', () => {
   describe.each(runtimes)('$name', ({ paths, folder }) => {
     let lab: CniLab;
@@ -81,6 +91,7 @@ describe.skipIf(!isRoot || missing.length > 0)('containerd', () => {
       containerd?.close();
       await lab?.close();
     });
+    clearAfterFailure(() => client);
 
     test('finds its network ready', async () => {
       expect(await client.networkTrouble()).toBe('');
@@ -176,6 +187,7 @@ describe.skipIf(!isRoot || missing.length > 0)('containerd', () => {
       containerd?.close();
       await lab?.close();
     });
+    clearAfterFailure(() => client);
 
     test('while it starts pods: those it remembers go by DEL, the rest by GC', async () => {
       const survivor = await client.runPodSandbox('survivor', { cgroup: lab.cgroup });
@@ -223,6 +235,7 @@ describe.skipIf(!isRoot || missing.length > 0)('containerd', () => {
       containerd?.close();
       await lab?.close();
     });
+    clearAfterFailure(() => client);
 
     async function reboot(): Promise<void> {
       lab.killAll();

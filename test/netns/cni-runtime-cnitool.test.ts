@@ -5,7 +5,7 @@
  */
 import { readdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { CniLab, nothing } from './cni-lab.ts';
 import { has, isRoot } from './host.ts';
 import { cnitool } from './toolchains.ts';
@@ -13,7 +13,7 @@ import { cnitool } from './toolchains.ts';
 const tools = ['unshare', 'nsenter', 'ip', 'nft', 'ping'];
 const missing = tools.filter((name) => !has(name));
 if (missing.length > 0) console.log(`skipping cnitool: not on this machine: ${missing.join(', ')}`);
-const program = isRoot && missing.length === 0 ? cnitool() : undefined;
+const program = isRoot && missing.length === 0 ? await cnitool() : undefined;
 const goPlugins = '/usr/lib/cni';
 const hasGoPlugins = has(`${goPlugins}/portmap`);
 if (!hasGoPlugins) console.log(`skipping chains: ${goPlugins} (containernetworking-plugins) is not here`);
@@ -77,6 +77,22 @@ describe.skipIf(program === undefined)('cnitool', () => {
       network,
       `/run/netns/${pod}`,
     );
+
+  // What a test that failed has left.
+  afterEach(({ task }) => {
+    if (task.result?.state !== 'fail') return;
+    const networks = lab.files('/etc/cni/net.d').map((name) => name.replace(/\.conflist$/, ''));
+    const attachments = ['eth0', 'eth1'].flatMap((ifname) => ['a', 'b'].map((pod) => [pod, ifname] as const));
+    for (const network of networks)
+      for (const [pod, ifname] of attachments) {
+        try {
+          call('del', network, pod, {}, ifname);
+        } catch {
+          // It was never added.
+        }
+      }
+    lab.run('sh', '-c', 'ip link del cni0 2>/dev/null || true');
+  });
 
   test.each(['0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'])('add, check, del in version %s', (version) => {
     const network = `net-${version}`;
