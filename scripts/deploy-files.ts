@@ -1,6 +1,6 @@
 /**
- * Writes deploy/: a manifest for each kind of cluster, and the Helm chart. With --check nothing is written, and files that
- * are not what they should be are named (exit status 1).
+ * Writes deploy/: a manifest for each kind of cluster, one of CoreDNS alone, and the Helm chart. With --check nothing is
+ * written, and files that are not what they should be are named (exit status 1).
  * @module
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,6 +18,7 @@ export const deployFiles = (): Readonly<Record<string, string>> => ({
   ...Object.fromEntries(
     Object.keys(VARIANTS).map((name) => [`deploy/manifests/kilowire-${name}.yaml`, manifests(name)]),
   ),
+  'deploy/manifests/coredns-k3s.yaml': manifests('k3s', {}, 'dns'),
   ...Object.fromEntries(
     Object.entries(chart(version())).map(([path, content]) => [`deploy/chart/${path}`, content]),
   ),

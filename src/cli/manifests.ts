@@ -3,12 +3,14 @@
  * @module
  */
 import { Command, Option } from 'commander';
+import type { Part } from '../deploy/manifests.ts';
 
 const collect = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
 interface ManifestFlags {
   readonly for: string;
   readonly set: readonly string[];
+  readonly only?: Part;
   readonly list?: boolean;
   readonly output: string;
 }
@@ -23,6 +25,12 @@ export const manifestsCommand = (): Command =>
       collect,
       [],
     )
+    .addOption(
+      new Option(
+        '--only <part>',
+        'this part alone: dns is a CoreDNS, which else needs --set dns.enabled=true',
+      ).choices(['dns']),
+    )
     .option('--list', 'show kinds of cluster and settings with their defaults')
     .addOption(new Option('-o, --output <format>', 'yaml or json').choices(['yaml', 'json']).default('yaml'))
     .allowExcessArguments(false)
@@ -32,6 +40,7 @@ export const manifestsCommand = (): Command =>
 Examples:
   kilowire manifests --for k3s | kubectl apply -f -
   kilowire manifests --for k3s --set meshGranularity=full --set subnet=10.8.0.0/16
+  kilowire manifests --only dns --set dns.service=mesh-dns --set dns.address=10.43.0.53
   kilowire manifests --list`,
     )
     .action(async (flags: ManifestFlags) => {
@@ -39,10 +48,10 @@ Examples:
       process.stdout.write(flags.list === true ? await listing(flags.output) : await objects(flags));
     });
 
-const objects = async ({ for: variant, set, output }: ManifestFlags): Promise<string> => {
+const objects = async ({ for: variant, set, only, output }: ManifestFlags): Promise<string> => {
   const { manifests } = await import('../deploy/manifests.ts');
   const { parseSetting } = await import('../deploy/settings.ts');
-  const text = manifests(variant, Object.fromEntries(set.map(parseSetting)));
+  const text = manifests(variant, Object.fromEntries(set.map(parseSetting)), only);
   if (output === 'yaml') return text;
   const { parseAllDocuments } = await import('yaml');
   const items = parseAllDocuments(text).map((document): unknown => document.toJS());

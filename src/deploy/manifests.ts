@@ -6,6 +6,7 @@ import { PEER_DEFINITION } from '../agent/peer-definition.ts';
 import { access } from './access.ts';
 import { daemons } from './daemons.ts';
 import { DeployError } from './deploy-error.ts';
+import { dns } from './dns.ts';
 import { type Values, valuesWith } from './settings.ts';
 import { type Described, resolve, toYaml } from './template.ts';
 
@@ -22,13 +23,14 @@ export const VARIANTS: Readonly<Record<string, { readonly description: string; r
   },
   kubeadm: {
     description: 'kubeadm without a network plugin; the API is found by its Service',
-    values: { 'apiServer.host': '', serviceCIDR: ['10.96.0.0/12'] },
+    values: { 'apiServer.host': '', serviceCIDR: ['10.96.0.0/12'], 'dns.address': '10.96.0.10' },
   },
   'kubeadm-flannel': {
     description: 'kubeadm with flannel',
     values: {
       'apiServer.host': '',
       serviceCIDR: ['10.96.0.0/12'],
+      'dns.address': '10.96.0.10',
       'cni.enabled': false,
       compatibility: 'flannel',
       local: false,
@@ -37,23 +39,28 @@ export const VARIANTS: Readonly<Record<string, { readonly description: string; r
 };
 
 /** File name → description, in the order in which they are applied. */
-export const DESCRIPTIONS: Readonly<Record<string, Described>> = { ...access, ...daemons };
+export const DESCRIPTIONS: Readonly<Record<string, Described>> = { ...access, ...daemons, ...dns };
+
+/** What may be had alone. */
+export type Part = 'dns';
 
 export const definition = (): unknown => PEER_DEFINITION;
 
 /**
- * The YAML of all objects.
+ * The YAML of all objects, or of those of one part.
  * @throws DeployError
  */
-export const manifests = (variant: string, given: Values = {}): string => {
+export const manifests = (variant: string, given: Values = {}, only?: Part): string => {
   const known = VARIANTS[variant];
   if (known === undefined)
     throw new DeployError(
       'ERR_DEPLOY_VARIANT',
       `There is no variant "${variant}"; there are: ${Object.keys(VARIANTS).join(', ')}.`,
     );
-  const values = valuesWith({ ...known.values, ...given });
-  const objects = [definition(), ...Object.values(DESCRIPTIONS).map((each) => resolve(each, values))];
+  const isAlone = only === 'dns';
+  const values = valuesWith({ ...known.values, ...given, ...(isAlone ? { 'dns.enabled': true } : {}) });
+  const described = Object.values(isAlone ? dns : DESCRIPTIONS).map((each) => resolve(each, values));
+  const objects = isAlone ? described : [definition(), ...described];
   const documents = objects.filter((object) => object !== undefined).map(toYaml);
-  return `# Kilowire for ${known.description}.\n${documents.join('---\n')}`;
+  return `# ${isAlone ? 'CoreDNS' : 'Kilowire'} for ${known.description}.\n${documents.join('---\n')}`;
 };

@@ -155,6 +155,41 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
     default: RESOURCES('50m', '96Mi', '192Mi'),
     description: 'Resources of the device; its memory is bounded.',
   },
+  'dns.enabled': {
+    default: false,
+    description: 'A CoreDNS of these manifests: for a cluster that has none, or beside the one it has.',
+  },
+  'dns.service': {
+    default: 'kube-dns',
+    description:
+      'Name of its Service: kube-dns in kube-system is where kilowire connect and client look; beside a CoreDNS that is there it needs another.',
+    pattern: '^[a-z]([-a-z0-9]*[a-z0-9])?$',
+  },
+  'dns.address': {
+    default: '10.43.0.10',
+    description: 'Fixed address of its Service, in the range of services; k3s gives pods the default one.',
+    pattern: '^[0-9a-fA-F.:]+$',
+  },
+  'dns.domain': {
+    default: 'cluster.local',
+    description: 'The domain of the cluster.',
+    pattern: '^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$',
+  },
+  'dns.image': {
+    default: 'docker.io/coredns/coredns:1.15.0',
+    description: 'The image of CoreDNS.',
+    pattern: '^\\S+$',
+  },
+  'dns.replicas': {
+    default: 2,
+    description: 'How many of it, spread over the locations.',
+    minimum: 1,
+    maximum: 1000,
+  },
+  'dns.resources': {
+    default: RESOURCES('20m', '48Mi', '170Mi'),
+    description: 'Resources of each.',
+  },
   admissionPolicy: {
     default: true,
     description: 'Let an agent change its own Node only (ValidatingAdmissionPolicy, Kubernetes 1.30).',

@@ -108,6 +108,87 @@ describe('the agent', () => {
   });
 });
 
+describe('CoreDNS', () => {
+  interface Deployment {
+    readonly spec: {
+      readonly replicas: number;
+      readonly selector: { readonly matchLabels: Json };
+      readonly template: {
+        readonly metadata: { readonly labels: Json };
+        readonly spec: {
+          readonly containers: readonly (Container & {
+            readonly image: string;
+            readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
+          })[];
+        };
+      };
+    };
+  }
+  interface Service {
+    readonly spec: {
+      readonly clusterIP: string;
+      readonly selector: Json;
+      readonly ports: readonly { readonly port: number; readonly targetPort: string }[];
+    };
+  }
+
+  it('comes when it is asked for, as the Service that every k3s and kubeadm has', () => {
+    const things = make('k3s', 'dns.enabled=true');
+    const added = things.slice(make('k3s').length);
+    expect(added.map(({ kind, metadata: { name } }) => `${kind} ${name}`)).toEqual([
+      'ServiceAccount kilowire-dns',
+      'ClusterRole kilowire-dns',
+      'ClusterRoleBinding kilowire-dns',
+      'ConfigMap kilowire-dns',
+      'Deployment kilowire-dns',
+      'Service kube-dns',
+    ]);
+    const { spec } = find<Service>(things, 'Service', 'kube-dns');
+    const { template, selector } = find<Deployment>(things, 'Deployment', 'kilowire-dns').spec;
+    expect(spec.clusterIP).toBe('10.43.0.10');
+    expect(spec.selector).toEqual(template.metadata.labels);
+    expect(selector.matchLabels).toEqual(template.metadata.labels);
+    const names = template.spec.containers[0]?.ports.map(({ name }) => name);
+    expect(spec.ports.map(({ targetPort }) => targetPort)).toEqual(names);
+    expect(spec.ports.map(({ port }) => port)).toEqual([53, 53, 9153]);
+  });
+
+  it('comes alone, too', () => {
+    const alone = objectsOf(manifests('kubeadm', {}, 'dns'));
+    expect(alone).toEqual(make('kubeadm', 'dns.enabled=true').slice(make('kubeadm').length));
+    expect(alone).toHaveLength(6);
+  });
+
+  it('may see no Secret, no Pod and no Node, and change nothing', () => {
+    const { rules } = find<{ rules: readonly { readonly resources: string[]; readonly verbs: string[] }[] }>(
+      make('k3s', 'dns.enabled=true'),
+      'ClusterRole',
+      'kilowire-dns',
+    );
+    expect(rules.flatMap(({ resources }) => resources)).toEqual(['services', 'namespaces', 'endpointslices']);
+    expect([...new Set(rules.flatMap(({ verbs }) => verbs))]).toEqual(['list', 'watch']);
+  });
+
+  it('stands beside another one at an address and a name of its own', () => {
+    const things = make(
+      'k3s',
+      ...['dns.enabled=true', 'dns.service=mesh-dns', 'dns.address=10.43.0.53', 'dns.domain=corp.test'],
+    );
+    expect(find<Service>(things, 'Service', 'mesh-dns').spec.clusterIP).toBe('10.43.0.53');
+    const [container] = find<Deployment>(things, 'Deployment', 'kilowire-dns').spec.template.spec.containers;
+    expect(container?.env).toEqual([{ name: 'CLUSTER_DOMAIN', value: 'corp.test' }]);
+    // CoreDNS fills it in.
+    const { data } = find<{ data: { Corefile: string } }>(things, 'ConfigMap', 'kilowire-dns');
+    expect(data.Corefile).toContain('kubernetes {$CLUSTER_DOMAIN} in-addr.arpa ip6.arpa {');
+    expect(data.Corefile).toContain(`.:${container?.ports[0]?.containerPort} {`);
+  });
+
+  it('of kubeadm is where its kubelets say', () => {
+    const service = find<Service>(make('kubeadm', 'dns.enabled=true'), 'Service', 'kube-dns');
+    expect(service.spec.clusterIP).toBe('10.96.0.10');
+  });
+});
+
 describe('a setting', () => {
   it('goes where it belongs', () => {
     const things = make('k3s', 'subnet=10.8.0.0/16', 'interface=wg7', 'serviceCIDR=10.96.0.0/12,fd00::/108');
