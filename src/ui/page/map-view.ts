@@ -28,6 +28,8 @@ const STEP = 60;
 const MOST_LABELS = 24;
 /** Moving dashes cost a redraw each frame. */
 const MOST_MOVING = 60;
+/** The scale from which there is room for the names of many nodes. */
+const NAMES_FROM = 2.8;
 
 export const MapView = ({ snapshot, chosen, onChoose }: MapProps): ComponentChild => {
   const kept = useRef<{ key: string; layout: MapLayout } | null>(null);
@@ -70,7 +72,7 @@ export const MapView = ({ snapshot, chosen, onChoose }: MapProps): ComponentChil
         'aria-label':
           'Map of the mesh. Arrow keys move it, plus and minus zoom, Tab goes through its members.',
         tabindex: 0,
-        class: chosen === null ? '' : 'has-chosen',
+        class: `${chosen === null ? '' : 'has-chosen'}${view.scale >= NAMES_FROM ? ' near' : ''}`,
         onKeyDown: onKey,
         onWheel: (event: WheelEvent) => {
           event.preventDefault();
@@ -102,7 +104,7 @@ export const MapView = ({ snapshot, chosen, onChoose }: MapProps): ComponentChil
         {
           transform: `translate(${middle.x + view.x} ${middle.y + view.y}) scale(${view.scale}) translate(${-middle.x} ${-middle.y})`,
         },
-        h('g', null, layout.discs.map(discOf(snapshot, layout))),
+        h('g', null, layout.discs.map(discOf)),
         h('g', null, spokesOf(snapshot, layout)),
         h(
           'g',
@@ -128,6 +130,7 @@ export const MapView = ({ snapshot, chosen, onChoose }: MapProps): ComponentChil
               ),
             ),
         ),
+        h('g', null, layout.discs.map(titleOf(snapshot, layout))),
         h('g', null, membersOf(snapshot, layout, chosen, related, onChoose)),
       ),
     ),
@@ -175,20 +178,24 @@ const relatedTo = (chosen: string | null, { tunnels }: MeshSnapshot): ReadonlySe
   return names;
 };
 
-const discOf =
+const discOf = ({ location, x, y, radius }: MapLayout['discs'][number]): ComponentChild =>
+  h('circle', { key: location, class: 'cloud', cx: x, cy: y, r: radius });
+
+/** Over the tunnels, which would strike it through. */
+const titleOf =
   ({ nodes }: MeshSnapshot, { nodeRadius }: MapLayout) =>
   ({ location, x, y, radius }: MapLayout['discs'][number]): ComponentChild => {
     const count = Object.values(nodes).filter((node) => node.location === location).length;
-    const title = `${locationText(location)}${count > 5 ? ` · ${count} nodes` : ''}`;
     return h(
-      'g',
-      { key: location, class: 'cloud' },
-      h('circle', { cx: x, cy: y, r: radius }),
-      h(
-        'text',
-        { x, y: y - radius - 9, 'text-anchor': 'middle', class: nodeRadius < 10 ? 'large' : '' },
-        title,
-      ),
+      'text',
+      {
+        key: location,
+        class: `cloud${nodeRadius < 10 ? ' large' : ''}`,
+        x,
+        y: y - radius - 9,
+        'text-anchor': 'middle',
+      },
+      `${locationText(location)}${count > 5 ? ` · ${count} nodes` : ''}`,
     );
   };
 
@@ -284,7 +291,12 @@ const membersOf = (
     ];
     const words = nodeText(name, node, snapshot.at);
     return [
-      member(name, spot, { classes: `${node.role} ${node.state}${small}`, words, shape, labelAt: r + 15 }),
+      member(name, spot, {
+        classes: `${node.role} ${node.state}${small}`,
+        words,
+        shape,
+        labelAt: r + (small === '' ? 15 : 12),
+      }),
     ];
   });
   const peers = [...layout.peers].flatMap(([name, spot]) => {
