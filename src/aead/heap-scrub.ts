@@ -15,7 +15,6 @@ const PIECE = 4096;
 let collect: (() => void) | undefined;
 
 function collector(): () => void {
-  setFlagsFromString('--zero-unused-memory');
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as (how: object) => void;
   return () => gc({ type: 'major', execution: 'sync', flavor: 'last-resort' });
@@ -27,11 +26,17 @@ function fillYoung(): void {
   for (let filled = 0; filled < YOUNG; filled += PIECE) last = new Array(PIECE / 8).fill(last.length & 0);
 }
 
-export function scrubHeap(): void {
+/** A full collection that gives memory back to the system: tens of milliseconds. */
+export function collectGarbage(): void {
   collect ??= collector();
+  collect();
+}
+
+export function scrubHeap(): void {
+  setFlagsFromString('--zero-unused-memory');
   // First where it is, for a collection may give pages away as they are; then what the collection has moved from.
   fillYoung();
-  collect();
+  collectGarbage();
   fillYoung();
-  collect();
+  collectGarbage();
 }

@@ -3,7 +3,7 @@
  * data plane's (data-plane.ts), to which everything decided here is sent as a command.
  * @module
  */
-import { scrubHeap } from '../aead/heap-scrub.ts';
+import { collectGarbage, scrubHeap } from '../aead/heap-scrub.ts';
 import { BootClock } from '../linux/clock.ts';
 import { MAX_PEERS } from '../noise/constants.ts';
 import type { DeviceStatus } from '../noise/device-config.ts';
@@ -31,6 +31,8 @@ import { endpointOf, type PlaneCommand, type PlaneEvent } from './plane-protocol
 
 /** Under noble: so long after a key went, ms, its copies go too; those of others that go meanwhile with them. */
 const SCRUB_DELAY = 1000;
+/** From the end of a long configuration until its garbage is collected, in ms. */
+const COLLECT_DELAY = 1000;
 
 export interface DeviceOptions {
   readonly tun: TunDevice;
@@ -65,6 +67,7 @@ export class Device {
   readonly #desk: HandshakeDesk;
   readonly #primitives: Primitives;
   #scrub: NodeJS.Timeout | undefined;
+  #collect: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: DeviceOptions) {
@@ -239,6 +242,14 @@ export class Device {
     this.#options.onEvent?.({ kind: 'roam', publicKey: Uint8Array.from(peer.publicKey), endpoint });
   }
 
+  /** A long configuration has been read. An idle device allocates nothing, so V8 would keep what it left behind. */
+  collectSoon(): void {
+    if (this.#closed) return;
+    clearTimeout(this.#collect);
+    this.#collect = setTimeout(collectGarbage, COLLECT_DELAY);
+    this.#collect.unref();
+  }
+
   /** A key is gone, and @noble has left copies of it on the heaps of both threads. */
   #scrubSoon(): void {
     if (this.#options.crypto !== 'noble' || this.#scrub !== undefined || this.#closed) return;
@@ -297,6 +308,7 @@ export class Device {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#scrub);
+    clearTimeout(this.#collect);
     this.#desk.close();
     this.#link.pause();
     await this.plane.stop();

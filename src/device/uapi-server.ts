@@ -18,6 +18,8 @@ const MAX_CLIENTS = 1024;
 const MAX_WAITING = 16;
 /** How often to look whether the clients are done, in ms. */
 const LOOK_INTERVAL = 2;
+/** What a client may bring before its text is worth a collection of garbage, in bytes: some 500 peers. */
+const LONG_TEXT = 64 << 10;
 /** fcntl(2). */
 const F_DUPFD_CLOEXEC = 1030;
 
@@ -103,7 +105,11 @@ export class UapiServer {
     const { _handle: handle } = client as unknown as { readonly _handle: { readonly fd: number } };
     const entry = { socket: client, descriptor: handle.fd, isIdle };
     this.#clients.add(entry);
-    client.on('close', () => this.#clients.delete(entry));
+    let taken = 0;
+    client.on('close', () => {
+      this.#clients.delete(entry);
+      if (taken > LONG_TEXT) this.#device.collectSoon();
+    });
     // A client that goes away in the middle is its own affair.
     client.on('error', () => client.destroy());
     // Answers leave in the order of the questions, though `get` takes a moment.
@@ -132,6 +138,7 @@ export class UapiServer {
       reply: (text) => inTurn(() => send(client, Buffer.from(text, 'latin1'))),
     });
     const take = (chunk: Uint8Array): void => {
+      taken += chunk.length;
       if (!conversation.push(chunk)) inTurn(async () => client.destroySoon());
     };
     client.on('end', () => {
