@@ -85,8 +85,10 @@ export class Session {
   readonly #shell: ChildProcessWithoutNullStreams;
   #text = '';
 
-  constructor(cwd: string, env: NodeJS.ProcessEnv) {
-    this.#shell = spawn('bash', ['--norc'], { cwd, env });
+  /** `before`: what the shell is started by, e.g. `ip netns exec NAME`. */
+  constructor(cwd: string, env: NodeJS.ProcessEnv, before: readonly string[] = []) {
+    const [program = '', ...args] = [...before, 'bash', '--norc'];
+    this.#shell = spawn(program, args, { cwd, env });
     for (const stream of [this.#shell.stdout, this.#shell.stderr])
       stream.setEncoding('utf8').on('data', (piece: string) => {
         this.#text += piece;
