@@ -12,6 +12,7 @@ export const longTests: Readonly<Record<string, readonly string[]>> = {
   outage: ['agent-outage', 'lab-calm', 'leader-failover'],
   install: [
     'client-go',
+    'documents',
     'helm-chart',
     'migrating-from-flannel',
     'migrating-from-kilo',
