@@ -59,10 +59,10 @@ export async function applyManifests(cluster: KubeCluster, ...settings: readonly
   await cluster.apply((JSON.parse(text) as { readonly items: readonly object[] }).items);
 }
 
-/** The pods of one of our daemons. */
+/** The pods of one of our daemons, or of the manifests' CoreDNS. */
 export const daemonPods = (
   cluster: KubeCluster,
-  component: 'agent' | 'device',
+  component: 'agent' | 'device' | 'dns',
 ): Promise<readonly KubeObject[]> =>
   cluster.list('pods', '-n', 'kube-system', '-l', `app.kubernetes.io/component=${component}`);
 
