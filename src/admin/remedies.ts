@@ -47,6 +47,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   'not-dialable': `Set ${KILO}force-endpoint to an address that others reach, or ${KILO}persistent-keepalive (25) when it is behind NAT.`,
   'no-handshake':
     'UDP to its endpoint must pass (port 51820 unless set otherwise), its agent must run, and its clock may not have been set back.',
+  'agents-unasked':
+    'Give your account list on pods and get on pods/proxy in the namespace of the agents (--namespace names it), or ask from a node, or from a laptop that is in the mesh (kilowire connect).',
   'peers-undefined':
     'Apply the CRD peers.kilo.squat.ai; without it there are no Peers, the mesh of nodes works.',
   'clock-differs': 'Let NTP set the clock: heart-beats are judged by it, and a minute is the limit.',

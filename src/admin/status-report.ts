@@ -120,6 +120,7 @@ const roleOf = (name: string, segment: Segment | undefined): 'leader' | 'member'
   segment === undefined ? 'out' : segment.leader.name === name ? 'leader' : 'member';
 
 const NOTICES = new Set([
+  'agents-unasked',
   'leader-failover-off',
   'leader-failing',
   'not-dialable',

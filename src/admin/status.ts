@@ -5,6 +5,7 @@
 import { formatAddress, isIpv6 } from '../noise/ip.ts';
 import { privateAddressOf } from '../routing/node.ts';
 import type { Topology } from '../routing/topology.ts';
+import type { AgentAnswer, AgentReach, AskedAgent } from './agent-reach.ts';
 import { type Mesh, topologyFrom } from './mesh.ts';
 import { problem, type StatusProblem, type StatusReport, statusReport } from './status-report.ts';
 import {
@@ -20,8 +21,8 @@ export interface StatusOptions {
   readonly interfaceName: string;
   /** Where the agent of this host listens, `http://127.0.0.1:1107`; others are asked on the same port. */
   readonly agent: string;
-  /** Ask the agents of all nodes, at their private addresses. */
-  readonly allAgents: boolean;
+  /** How the agents of other nodes are asked; null: they are not. */
+  readonly reach: AgentReach | null;
   /** Name of this host. */
   readonly hostname: string;
   readonly environment: NodeJS.ProcessEnv;
@@ -48,7 +49,8 @@ export const gatherStatus = async (mesh: Mesh, options: StatusOptions): Promise<
     askAgent(options.agent, options.now),
     localDevice(options.interfaceName, options.environment),
   ]);
-  const others = options.allAgents ? await askOthers(topology, own, options) : [];
+  const isInside = own !== null || device !== null;
+  const others = await askOthers(topology, own, isInside, options);
   const reports = [own, ...others.map(({ report }) => report)].filter((report) => report !== null);
   const here = own?.node ?? options.hostname;
   const tunnels = reports.flatMap((report) => report.tunnels);
@@ -60,6 +62,7 @@ export const gatherStatus = async (mesh: Mesh, options: StatusOptions): Promise<
     ),
     ...deadTunnels(tunnels),
     ...localProblems(mesh, device, here, options.now),
+    ...unasked(options.reach, here),
   ];
   return {
     ...statusReport({ mesh, topology, tunnels, found }),
@@ -96,20 +99,35 @@ const localProblems = (
   return problems;
 };
 
-const askOthers = async (topology: Topology, own: AgentReport | null, { agent, now }: StatusOptions) => {
-  const port = new URL(agent).port || '1107';
-  const nodes = topology.segments.flatMap(({ members }) => members).filter(({ name }) => name !== own?.node);
-  const asked: { node: string; report: AgentReport | null }[] = [];
-  // Not all at once: a large cluster has more nodes than this host has sockets.
-  for (let at = 0; at < nodes.length; at += 64) {
-    const some = nodes.slice(at, at + 64).map(async (node) => {
-      const segment = topology.segments.find(({ leader }) => leader === node);
-      const address = privateAddressOf(node) ?? segment?.wireguardIP ?? null;
-      if (address === null) return { node: node.name, report: null };
-      const host = isIpv6(address) ? `[${formatAddress(address)}]` : formatAddress(address);
-      return { node: node.name, report: await askAgent(`http://${host}:${port}`, now) };
-    });
-    asked.push(...(await Promise.all(some)));
-  }
-  return asked;
+const unasked = (reach: AgentReach | null, here: string): StatusProblem[] =>
+  reach?.refusal == null
+    ? []
+    : [
+        problem(
+          'agents-unasked',
+          'host',
+          here,
+          `This host is outside of the mesh and may not ask agents through the API. ${reach.refusal}`,
+        ),
+      ];
+
+const askOthers = async (
+  topology: Topology,
+  own: AgentReport | null,
+  isInside: boolean,
+  { agent, now, reach }: StatusOptions,
+): Promise<readonly AgentAnswer[]> => {
+  if (reach === null) return [];
+  const port = Number(new URL(agent).port || '1107');
+  const asked = topology.segments.flatMap(({ leader, wireguardIP, members }) =>
+    members
+      .filter(({ name }) => name !== own?.node)
+      .map((node): AskedAgent => {
+        const address = privateAddressOf(node) ?? (node === leader ? wireguardIP : null);
+        if (address === null) return { node: node.name, origin: null };
+        const host = isIpv6(address) ? `[${formatAddress(address)}]` : formatAddress(address);
+        return { node: node.name, origin: `http://${host}:${port}` };
+      }),
+  );
+  return await reach.ask(asked, { isInside, port, now });
 };

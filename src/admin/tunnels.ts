@@ -58,18 +58,22 @@ interface TunnelStatus {
 }
 
 const PATIENCE_MS = 2000;
-const LONGEST_ANSWER = 16 << 20;
+export const LONGEST_ANSWER = 16 << 20;
 
 /** Null when no agent answers there. */
 export const askAgent = async (origin: string, now: number): Promise<AgentReport | null> => {
   const text = await fetchText(`${origin}/status`);
-  let status: AgentStatus;
   try {
-    status = JSON.parse(text ?? 'null') as AgentStatus;
+    return reportOf(JSON.parse(text ?? 'null'), now);
   } catch {
     return null; // something else listens there
   }
-  const { node } = status ?? {};
+};
+
+/** What an agent answered at /status; null when it is something else's. `now`: Unix seconds. */
+export const reportOf = (answer: unknown, now: number): AgentReport | null => {
+  const status = (answer ?? {}) as AgentStatus;
+  const { node } = status;
   if (typeof node !== 'string') return null;
   const members = [
     ...(status.segments ?? []).map(({ leader, tunnel }) => ({ to: leader, tunnel })),

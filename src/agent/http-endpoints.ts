@@ -11,6 +11,7 @@ import { toPng } from '../routing/png.ts';
 import { toSvg } from '../routing/svg.ts';
 import type { Topology } from '../routing/topology.ts';
 import { AgentError } from './agent-error.ts';
+import type { ListenAddress } from './listen-address.ts';
 
 export interface AgentState {
   readonly metrics: () => string | Promise<string>;
@@ -34,10 +35,7 @@ ${['/graph', '/health', '/metrics', '/status'].map((path) => `<li><a href="${pat
 </ul>
 `;
 
-export const serveEndpoints = async (
-  state: AgentState,
-  { host, port }: { readonly host: string | undefined; readonly port: number },
-): Promise<Server> => {
+export const serveEndpoints = async (state: AgentState, { host, port }: ListenAddress): Promise<Server> => {
   const server = createServer((request, response) => {
     try {
       answer(state, new URL(request.url ?? '/', 'http://agent'), response);

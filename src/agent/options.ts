@@ -10,6 +10,7 @@ import type { Granularity } from '../routing/node.ts';
 import { AgentError } from './agent-error.ts';
 import { DEFAULT_TOPOLOGY_LABEL } from './annotations.ts';
 import type { DeviceBackend } from './host/device-process.ts';
+import { isLoopback, type ListenAddress, parseListenAddress } from './listen-address.ts';
 import { LOG_LEVELS, type LogLevel } from './log.ts';
 
 /** The flags as given, by their camel-cased names. */
@@ -52,6 +53,8 @@ export interface AgentFlags {
   readonly stateDirectory: string;
   readonly subnet: string;
   readonly topologyLabel: string;
+  readonly uiListen: string;
+  readonly uiTokenFile: string;
 }
 
 export const DEFAULT_FLAGS: AgentFlags = {
@@ -93,6 +96,8 @@ export const DEFAULT_FLAGS: AgentFlags = {
   stateDirectory: '/var/lib/kilo',
   subnet: '10.4.0.0/16',
   topologyLabel: DEFAULT_TOPOLOGY_LABEL,
+  uiListen: '',
+  uiTokenFile: '',
 };
 
 export interface AgentOptions {
@@ -127,7 +132,7 @@ export interface AgentOptions {
   readonly forwardRules: boolean;
   readonly kubeconfig: string;
   readonly master: string;
-  readonly listen: { readonly host: string | undefined; readonly port: number };
+  readonly listen: ListenAddress;
   readonly local: boolean;
   readonly logLevel: LogLevel;
   /** Null: that of the default route's link, less what a tunnel adds. */
@@ -144,6 +149,14 @@ export interface AgentOptions {
   readonly stableAddresses: boolean;
   readonly stateDirectory: string;
   readonly topologyLabel: string;
+  /** Where the page is served, and who may look; null: it is not. */
+  readonly ui: PageOptions | null;
+}
+
+export interface PageOptions {
+  readonly listen: ListenAddress;
+  /** Null: whoever is on this machine may look. */
+  readonly tokenFile: string | null;
 }
 
 export const agentOptions = (flags: AgentFlags): AgentOptions => {
@@ -181,7 +194,7 @@ export const agentOptions = (flags: AgentFlags): AgentOptions => {
     forwardRules: flags.iptablesForwardRules,
     kubeconfig: flags.kubeconfig,
     master: flags.master,
-    listen: listenAddress(flags.listen),
+    listen: listenAddress('listen', flags.listen, ':1107'),
     local: flags.local,
     logLevel: oneOf('log level', flags.logLevel, LOG_LEVELS),
     mtu: mtuOf(flags.mtu),
@@ -194,6 +207,7 @@ export const agentOptions = (flags: AgentFlags): AgentOptions => {
     stableAddresses: flags.stableAddresses,
     stateDirectory: flags.stateDirectory,
     topologyLabel: flags.topologyLabel,
+    ui: pageOptions(flags),
   };
 };
 
@@ -244,12 +258,18 @@ export const durationMs = (flag: string, text: string): number => {
   return total;
 };
 
-/** ":1107", "127.0.0.1:1107", "[::1]:1107" */
-const listenAddress = (text: string): AgentOptions['listen'] => {
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3] ?? Number.NaN);
-  if (match === null || port > 0xffff)
-    throw wrong(`--listen: "${text}" is not an address; write it as :1107`);
-  const host = match[1] ?? match[2] ?? '';
-  return { host: host === '' ? undefined : host, port };
+const listenAddress = (flag: string, text: string, example: string): ListenAddress => {
+  const address = parseListenAddress(text);
+  if (address !== null) return address;
+  throw wrong(`--${flag}: "${text}" is not an address; write it as ${example}`);
+};
+
+const pageOptions = ({ uiListen, uiTokenFile }: AgentFlags): PageOptions | null => {
+  if (uiListen === '') return null;
+  const listen = listenAddress('ui-listen', uiListen, '127.0.0.1:8107');
+  const tokenFile = uiTokenFile === '' ? null : uiTokenFile;
+  if (tokenFile !== null || isLoopback(listen)) return { listen, tokenFile };
+  throw wrong(
+    `--ui-listen: others than this machine reach ${uiListen}: give --ui-token-file, or 127.0.0.1:${listen.port}`,
+  );
 };

@@ -3,6 +3,7 @@
  * @module
  */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { pathOptionsOf } from '../admin/path-settings.ts';
 import { type Cidr, parseCidr } from '../noise/ip.ts';
 import type { Encapsulation, Encapsulator } from '../routing/links.ts';
 import type { PathOptions } from '../routing/packet-path.ts';
@@ -62,19 +63,13 @@ export const withSettings = (command: Command): Command =>
         .default(1500),
     );
 
-/** Stands for the link that carries a node's private address: its name is known on the node only. */
-export const PRIVATE_LINK = 'private';
-
-export const pathOptions = (flags: SettingFlags): PathOptions => ({
-  links: {
-    wireguard: flags.interface,
-    private: PRIVATE_LINK,
-    tunnel: flags.compatibility === 'flannel' ? 'flannel.1' : 'tunl0',
-  },
-  encapsulation: flags.encapsulate,
-  encapsulator: flags.compatibility ?? 'ipip',
-  local: flags.local,
-  cni: flags.cni,
-  serviceCIDRs: flags.serviceCidr,
-  underlayMtu: flags.underlayMtu,
-});
+export const pathOptions = (flags: SettingFlags): PathOptions =>
+  pathOptionsOf({
+    interfaceName: flags.interface,
+    encapsulation: flags.encapsulate,
+    encapsulator: flags.compatibility ?? 'ipip',
+    local: flags.local,
+    cni: flags.cni,
+    serviceCIDRs: flags.serviceCidr,
+    underlayMtu: flags.underlayMtu,
+  });

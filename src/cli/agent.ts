@@ -5,9 +5,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
+import type { AgentContext } from '../agent/agent.ts';
 import { sentenceOf } from '../agent/agent-error.ts';
 import type { Log } from '../agent/log.ts';
-import type { AgentFlags, AgentOptions } from '../agent/options.ts';
+import type { AgentFlags, AgentOptions, PageOptions } from '../agent/options.ts';
 import type { Surroundings, SurroundingsHooks } from '../agent/surroundings.ts';
 import type { Step } from '../cni/admin/installation.ts';
 import { version } from './version.ts';
@@ -75,6 +76,8 @@ export const agentCommand = (): Command =>
     .option('--state-directory <directory>', "where the node's key is", '/var/lib/kilo')
     .option('--subnet <range>', 'pool of mesh addresses, the same on every node', '10.4.0.0/16')
     .option('--topology-label <label>', 'Node label that is the location', 'topology.kubernetes.io/region')
+    .option('--ui-listen <address>', 'serve the page that shows the mesh there: 127.0.0.1:8107', '')
+    .option('--ui-token-file <file>', 'the token that the page then asks for', '')
     .addHelpText(
       'after',
       `
@@ -82,6 +85,7 @@ Examples:
   kilowire agent --hostname=$(NODE_NAME)                          in a pod
   kilowire agent --hostname n1 --kubeconfig ~/.kube/config --mesh-granularity full
   kilowire agent --cni=false --compatibility=flannel --local=false   beside flannel
+  kilowire agent --ui-listen=127.0.0.1:8107                       with the page, for who is on the node
 
 --heartbeat=lease renews a Lease in kube-node-lease every 30 s, in place of an annotation of the Node. Agents of Kilo, older ones
 and those without the flag do not read Leases and would count the node as gone after a minute: while one of them is in the
@@ -144,6 +148,24 @@ const withMeshFile = async (
   };
 };
 
+/** Loaded only where the page is served: it needs as much as the rest of an administrator's commands. */
+const withPage = (page: PageOptions, { options, log, version }: AgentContext, around: Around): Around => {
+  return (hooks) => {
+    const real = around(hooks);
+    const serve: Surroundings['serve'] = async (state) => {
+      const endServing = await real.serve(state);
+      const { serveAgentPage } = await import('../ui/agent-page.ts');
+      const { client } = real;
+      const endPage = await serveAgentPage({ page, options, client, log, version, environment: process.env });
+      return async () => {
+        await endPage();
+        await endServing();
+      };
+    };
+    return { ...real, serve };
+  };
+};
+
 /** What starting took is not needed again, and what something rare takes not for long. */
 const SETTLED_MS = 15_000;
 const RARELY_MS = 10 * 60_000;
@@ -180,7 +202,8 @@ const runAgent = async (flags: AgentFlags): Promise<void> => {
     log,
     realSurroundings({ ...context, access, environment: process.env }),
   );
-  const departed = await new Agent(context, around).run(end.signal);
+  const whole = options.ui === null ? around : withPage(options.ui, context, around);
+  const departed = await new Agent(context, whole).run(end.signal);
   if (departed && options.cniBinDir !== null && options.cniPath !== null)
     await removePlugin(options.cniBinDir, dirname(options.cniPath), log);
 };

@@ -122,18 +122,40 @@ const accessOf = async (flags: ClusterFlags): Promise<ClusterAccess> => {
 };
 
 /** Reads the cluster once. */
-export const openSnapshot = async (flags: ClusterFlags): Promise<ClusterSnapshot> => {
-  const { readCluster } = await import('../admin/cluster-snapshot.ts');
+export const openSnapshot = (flags: ClusterFlags): Promise<ClusterSnapshot> =>
+  withClient(flags, (client) => snapshotBy(client, flags));
+
+/** And computes what its agents compute. */
+export const openMesh = (flags: ClusterFlags): Promise<Mesh> =>
+  withClient(flags, (client) => meshBy(client, flags));
+
+/** The same, and something with it for which the API is asked again. */
+export const withMesh = <Result>(
+  flags: ClusterFlags,
+  work: (mesh: Mesh, client: KubernetesClient) => Promise<Result>,
+): Promise<Result> => withClient(flags, async (client) => await work(await meshBy(client, flags), client));
+
+const withClient = async <Result>(
+  flags: ClusterFlags,
+  work: (client: KubernetesClient) => Promise<Result>,
+): Promise<Result> => {
   const client = await openClient(flags);
   try {
-    return await readCluster(client, flags.topologyLabel);
+    return await work(client);
   } finally {
     client.close();
   }
 };
 
-/** And computes what its agents compute. */
-export const openMesh = async (flags: ClusterFlags): Promise<Mesh> => {
+const snapshotBy = async (
+  client: KubernetesClient,
+  { topologyLabel }: ClusterFlags,
+): Promise<ClusterSnapshot> => {
+  const { readCluster } = await import('../admin/cluster-snapshot.ts');
+  return await readCluster(client, topologyLabel);
+};
+
+const meshBy = async (client: KubernetesClient, flags: ClusterFlags): Promise<Mesh> => {
   const { meshOf } = await import('../admin/mesh.ts');
-  return await meshOf(await openSnapshot(flags), { granularity: flags.meshGranularity });
+  return await meshOf(await snapshotBy(client, flags), { granularity: flags.meshGranularity });
 };

@@ -4,10 +4,11 @@
  */
 import { hostname } from 'node:os';
 import { Command } from 'commander';
-import { type ClusterFlags, openMesh, portOption, withCluster } from './cluster-options.ts';
+import { agentNamespaceOption, agentReach, type ReachFlags } from './agent-reach.ts';
+import { type ClusterFlags, portOption, withCluster, withMesh } from './cluster-options.ts';
 import { type OutputFormat, outputOption, paintFor, print, printJson } from './output.ts';
 
-interface StatusFlags extends ClusterFlags {
+interface StatusFlags extends ClusterFlags, ReachFlags {
   readonly output: OutputFormat;
   readonly interface: string;
   readonly agent: string;
@@ -16,14 +17,16 @@ interface StatusFlags extends ClusterFlags {
 
 const show = async (flags: StatusFlags): Promise<void> => {
   const { gatherStatus } = await import('../admin/status.ts');
-  const status = await gatherStatus(await openMesh(flags), {
-    interfaceName: flags.interface,
-    agent: flags.agent,
-    allAgents: flags.agents === true,
-    hostname: hostname(),
-    environment: process.env,
-    now: Math.floor(Date.now() / 1000),
-  });
+  const status = await withMesh(flags, async (mesh, client) =>
+    gatherStatus(mesh, {
+      interfaceName: flags.interface,
+      agent: flags.agent,
+      reach: flags.agents === true ? await agentReach(client, flags) : null,
+      hostname: hostname(),
+      environment: process.env,
+      now: Math.floor(Date.now() / 1000),
+    }),
+  );
   if (status.problems.some(({ severity }) => severity === 'fault')) process.exitCode = 1;
   if (flags.output === 'json') return printJson(status);
   const { statusText } = await import('./status-text.ts');
@@ -35,8 +38,9 @@ export const statusCommand = (): Command =>
     new Command('status')
       .description('show the mesh: leaders and why, nodes, peers, tunnels, what is wrong and what to do')
       .addOption(outputOption())
-      .option('--agents', 'ask the agents of all nodes for their tunnels; from a node or a pod')
+      .option('--agents', 'ask the agents of all nodes for their tunnels')
       .option('--agent <url>', 'where the agent of this host listens', 'http://127.0.0.1:1107')
+      .addOption(agentNamespaceOption())
       .option('--interface <name>', 'the WireGuard interface on a node', 'kilo0')
       .addOption(portOption().hideHelp())
       .allowExcessArguments(false),
@@ -44,7 +48,8 @@ export const statusCommand = (): Command =>
     .addHelpText(
       'after',
       `
-On a node it shows the tunnels of that node too. Exit status: 1 when something is wrong.
+On a node it shows the tunnels of that node too. From outside the mesh --agents asks through the API server, for which you need
+list on pods and get on pods/proxy in the agents' namespace. Exit status: 1 when something is wrong.
 
 Examples:
   kilowire status

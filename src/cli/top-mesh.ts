@@ -5,12 +5,13 @@
 import { once } from 'node:events';
 import { hostname } from 'node:os';
 import type { MeshSnapshot } from '../ui/mesh-snapshot.ts';
+import { agentReach, type ReachFlags } from './agent-reach.ts';
 import { type ClusterFlags, openClient } from './cluster-options.ts';
 import { liveScreen } from './live-screen.ts';
 import { print, printJson } from './output.ts';
 import { meshScreen, meshTopView } from './top-mesh-view.ts';
 
-export interface TopMeshFlags extends ClusterFlags {
+export interface TopMeshFlags extends ClusterFlags, ReachFlags {
   readonly json?: boolean;
   /** Seconds. */
   readonly interval: number;
@@ -30,7 +31,7 @@ export const topMesh = async (flags: TopMeshFlags): Promise<void> => {
     asking: {
       interfaceName: 'kilo0',
       agent: flags.agent,
-      allAgents: true,
+      reach: await agentReach(client, flags),
       hostname: hostname(),
       environment: process.env,
     },

@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Command, InvalidArgumentError } from 'commander';
 import type { InterfaceReader } from '../device/uapi-client.ts';
+import { agentNamespaceOption } from './agent-reach.ts';
 import { withCluster } from './cluster-options.ts';
 import { liveScreen } from './live-screen.ts';
 import type { TopMeshFlags } from './top-mesh.ts';
@@ -56,13 +57,14 @@ export const topCommand = (): Command =>
       .argument('[interface]', 'name of a running interface; without it, the mesh')
       .option('--json', 'one JSON document on standard output, nothing else there')
       .option('--interval <seconds>', 'time between readings', seconds, 1)
-      .option('--agent <url>', 'where the agent of this host listens', 'http://127.0.0.1:1107'),
+      .option('--agent <url>', 'where the agent of this host listens', 'http://127.0.0.1:1107')
+      .addOption(agentNamespaceOption()),
   )
     .addHelpText(
       'after',
       `
 Live in a terminal, until q; elsewhere two readings an interval apart. Drop reasons: docs/drops.md.
-The mesh is shown from a node, or from a host that is in it: handshakes and rates are asked of all agents.
+Handshakes and rates are asked of all agents: directly from a host that is in the mesh, elsewhere through the API server.
 
 Examples:
   kilowire top

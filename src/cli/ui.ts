@@ -3,10 +3,11 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { isLoopback, type ListenAddress, parseListenAddress } from '../agent/listen-address.ts';
+import { agentNamespaceOption, agentReach, type ReachFlags } from './agent-reach.ts';
 import { pathOptions, type SettingFlags, withSettings } from './agent-settings.ts';
 import { makeConf } from './client-file.ts';
 import { type ConfFlags, withConf } from './client-options.ts';
@@ -14,50 +15,27 @@ import { type ClusterFlags, openClient, portOption, withCluster } from './cluste
 import { print } from './output.ts';
 import { version } from './version.ts';
 
-interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
-
-interface UiFlags extends ClusterFlags, SettingFlags, ConfFlags {
+interface UiFlags extends ClusterFlags, ReachFlags, SettingFlags, ConfFlags {
   readonly listen: ListenAddress;
   readonly tokenFile?: string;
   readonly agent: string;
 }
 
-const LEAST_TOKEN = 16;
-
-/** "127.0.0.1:8107", "[::1]:8107", ":8107" for all addresses. */
 const listenAddress = (text: string): ListenAddress => {
-  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3] ?? Number.NaN);
-  if (match === null || port > 0xffff)
-    throw new InvalidArgumentError(`"${text}" is not an address; write it as 127.0.0.1:8107.`);
-  return { host: match[1] ?? (match[2] || '::'), port };
-};
-
-const isLoopback = (host: string): boolean => /^(?:127\.\d+\.\d+\.\d+|::1|localhost)$/.test(host);
-
-const readToken = (path: string): string => {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8').trim();
-  } catch (cause) {
-    throw new Error(`The token cannot be read from ${path}: ${(cause as Error).message}.`, { cause });
-  }
-  if (text.length >= LEAST_TOKEN && /^[\w.~+/-]+=*$/.test(text)) return text;
-  throw new Error(
-    `${path} must hold a token of ${LEAST_TOKEN} letters and digits at least: openssl rand -hex 24 > ${path}.`,
-  );
+  const address = parseListenAddress(text);
+  if (address !== null) return address;
+  throw new InvalidArgumentError(`"${text}" is not an address; write it as 127.0.0.1:8107.`);
 };
 
 const serve = async (flags: UiFlags): Promise<void> => {
   const { ClientBook } = await import('../ui/client-book.ts');
   const { clientRoutes } = await import('../ui/client-routes.ts');
+  const { clientViewRoutes, serverRoutes } = await import('../ui/client-view-routes.ts');
   const { MeshFeed } = await import('../ui/mesh-feed.ts');
   const { meshRoutes } = await import('../ui/mesh-routes.ts');
   const { openApiRoute } = await import('../ui/openapi.ts');
   const { loadPage } = await import('../ui/page-file.ts');
+  const { readToken } = await import('../ui/token-file.ts');
   const { UiServer } = await import('../ui/ui-server.ts');
   const token = flags.tokenFile === undefined ? randomBytes(24).toString('hex') : readToken(flags.tokenFile);
   const page = await loadPage();
@@ -69,7 +47,7 @@ const serve = async (flags: UiFlags): Promise<void> => {
     asking: {
       interfaceName: flags.interface,
       agent: flags.agent,
-      allAgents: true,
+      reach: await agentReach(client, flags),
       hostname: hostname(),
       environment: process.env,
     },
@@ -81,14 +59,16 @@ const serve = async (flags: UiFlags): Promise<void> => {
     granularity,
     file: (snapshot, name) => makeConf(client, snapshot, name, flags, null),
   });
+  const routes = [
+    ...meshRoutes(feed, pathOptions(flags)),
+    ...clientViewRoutes(book, feed),
+    ...clientRoutes(book),
+    ...serverRoutes({ version: version(), readOnly: false }),
+  ];
   const server = new UiServer({
     page,
-    guard: { token, open: isLoopback(flags.listen.host) },
-    routes: [
-      openApiRoute(version()),
-      ...meshRoutes(feed, pathOptions(flags)),
-      ...clientRoutes({ book, source: feed, version: version() }),
-    ],
+    guard: { token, open: isLoopback(flags.listen) },
+    routes: [openApiRoute(version(), routes), ...routes],
   });
   const end = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => end.abort());
@@ -116,7 +96,8 @@ export const uiCommand = (): Command =>
               .default(listenAddress('127.0.0.1:8107'), '127.0.0.1:8107'),
           )
           .option('--token-file <file>', 'the token that changes need; without it one is made and printed')
-          .option('--agent <url>', 'where the agent of this host listens', 'http://127.0.0.1:1107'),
+          .option('--agent <url>', 'where the agent of this host listens', 'http://127.0.0.1:1107')
+          .addOption(agentNamespaceOption()),
       ),
     )
       .addOption(portOption().hideHelp())
@@ -125,13 +106,14 @@ export const uiCommand = (): Command =>
     .addHelpText(
       'after',
       `
-It reads the cluster with your own access. On a node, or on a host that is in the mesh, it asks all agents for their tunnels
-too: handshakes, rates, round trips and losses are known there only. On another address than a loopback one, every request
+It reads the cluster with your own access, and asks all agents for their tunnels: handshakes, rates, round trips and losses are
+known there only. From outside the mesh it asks them through the API server, for which you need list on pods and get on
+pods/proxy in their namespace. On another address than a loopback one, every request
 needs the token; put it behind TLS (a reverse proxy, ssh -L) where others could listen. See docs/ui.md.
 
 Examples:
   kilowire ui
   kilowire ui --listen :8107 --token-file ~/.kilowire-token
-  ssh -L 8107:127.0.0.1:8107 node-1 sudo kilowire ui`,
+  kilowire ui --namespace kilowire            the agents are not in kube-system`,
     )
     .action((flags: UiFlags) => serve(flags));

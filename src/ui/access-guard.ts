@@ -38,7 +38,7 @@ export class AccessGuard {
     if (!timingSafeEqual(digestOf(tokenIn(headers)), this.#digest))
       throw new UiError(
         'ERR_UI_TOKEN',
-        'This needs the token that kilowire ui printed when it started: open the address with the token in it.',
+        'This needs the token: open the address with #token=… at its end, which kilowire ui prints; that of an agent is in its token file.',
       );
   }
 }

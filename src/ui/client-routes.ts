@@ -1,6 +1,7 @@
 /**
- * The interface to clients, with the addresses and fields of wg-gen-web: what is done there by a form is one request here.
- * Source: wg-gen-web's /api/v1.0 (client, server, status). Its QR code is made by the page, which has the key; we never do.
+ * What changes clients, and their files, with the addresses and fields of wg-gen-web: what is done there by a form is one
+ * request here.
+ * Source: wg-gen-web's /api/v1.0 (client). Its QR code is made by the page, which has the key; we never do.
  * @module
  */
 import {
@@ -21,8 +22,7 @@ import {
 } from 'valibot';
 import { parseTime } from '../agent/peer-terms.ts';
 import { type Address, parseAddress } from '../noise/ip.ts';
-import type { ClientBook, ClientJson } from './client-book.ts';
-import type { MeshSource } from './mesh-feed.ts';
+import type { ClientBook } from './client-book.ts';
 import { readBody } from './request-body.ts';
 import { type Route, send, sendJson } from './routes.ts';
 import { UiError } from './ui-error.ts';
@@ -44,21 +44,7 @@ const terms = {
 const NewClient = object({ ...terms, name: text, publicKey: key, address: optional(array(text)) });
 const ChangedClient = object({ ...terms, publicKey: optional(key) });
 
-/** wg-gen-web counts who was heard within three minutes as connected. */
-const CONNECTED_SECONDS = 180;
-
-export interface ClientRoutesOptions {
-  readonly book: ClientBook;
-  readonly source: MeshSource;
-  readonly version: string;
-}
-
-export const clientRoutes = ({ book, source, version }: ClientRoutesOptions): readonly Route[] => [
-  {
-    method: 'GET',
-    pattern: '/client',
-    answer: async ({ response }) => sendJson(response, await book.list()),
-  },
+export const clientRoutes = (book: ClientBook): readonly Route[] => [
   {
     method: 'POST',
     pattern: '/client',
@@ -73,11 +59,6 @@ export const clientRoutes = ({ book, source, version }: ClientRoutesOptions): re
       });
       sendJson(response, client, 201);
     },
-  },
-  {
-    method: 'GET',
-    pattern: '/client/:id',
-    answer: async ({ response, path }) => sendJson(response, await book.find(path.id ?? '')),
   },
   {
     method: 'PATCH',
@@ -116,17 +97,6 @@ export const clientRoutes = ({ book, source, version }: ClientRoutesOptions): re
       send(response, 'text/plain; charset=utf-8', [...leftOut.map((why) => `# ${why}\n`), file].join(''));
     },
   },
-  {
-    method: 'GET',
-    pattern: '/server/version',
-    answer: ({ response }) => sendJson(response, { version }),
-  },
-  { method: 'GET', pattern: '/status/enabled', answer: ({ response }) => sendJson(response, true) },
-  {
-    method: 'GET',
-    pattern: '/status/clients',
-    answer: async ({ response }) => sendJson(response, statusOf(await book.list(), source)),
-  },
 ];
 
 type Terms = Pick<
@@ -153,28 +123,4 @@ const addressOf = (written: string): Address => {
   const address = parseAddress(written.replace(/\/(?:32|128)$/, ''));
   if (address !== null) return address;
   throw new UiError('ERR_UI_REQUEST', `"${written}" is no address.`);
-};
-
-const statusOf = (clients: readonly ClientJson[], { current }: MeshSource) => {
-  const now = Date.now() / 1000;
-  const tunnels = Object.values(current?.tunnels ?? {});
-  return clients.map(({ name, email, publicKey, hasPresharedKey, address }) => {
-    const own = tunnels.filter(({ b, toPeer }) => toPeer && b === name);
-    const heard = own.flatMap(({ lastHandshake }) => lastHandshake ?? []);
-    const lastHandshake = heard.length === 0 ? null : Math.max(...heard);
-    const last = own.find((tunnel) => tunnel.lastHandshake === lastHandshake);
-    return {
-      name,
-      email,
-      publicKey,
-      hasPresharedKey,
-      allowedIPs: address,
-      connected: lastHandshake !== null && now - lastHandshake < CONNECTED_SECONDS,
-      endpoint: last?.endpointB ?? null,
-      lastHandshake: lastHandshake === null ? null : new Date(lastHandshake * 1000).toISOString(),
-      /** Bytes per second through all nodes. */
-      receivedRate: own.reduce((sum, { rateBA }) => sum + rateBA, 0),
-      sentRate: own.reduce((sum, { rateAB }) => sum + rateAB, 0),
-    };
-  });
 };

@@ -14,15 +14,20 @@ import { NODES, type NodeResource, PEERS, type PeerResource } from '../agent/kub
 import { LeaseCopy } from '../agent/leases.ts';
 import type { Topology } from '../routing/topology.ts';
 import type { MeshSnapshot } from './mesh-snapshot.ts';
-import { SampleRing } from './sample-ring.ts';
+import { type RingOptions, SampleRing } from './sample-ring.ts';
 import { SnapshotBuilder } from './snapshot-builder.ts';
 
+export type FeedClient = Pick<KubernetesClient, 'list' | 'watch'> &
+  Partial<Pick<KubernetesClient, 'serverTime'>>;
+
 export interface FeedOptions {
-  readonly client: KubernetesClient;
+  readonly client: FeedClient;
   readonly topologyLabel: string;
   readonly granularity: GranularityFlag;
   /** How members are asked. */
   readonly asking: Omit<StatusOptions, 'now'>;
+  /** How much of the past is kept. */
+  readonly history?: RingOptions;
 }
 
 /** What the page is served from. */
@@ -40,6 +45,9 @@ const PAUSE_MS = 1000;
 const IDLE_PAUSE_MS = 5000;
 /** A full mesh of n nodes has n² answers to read; so many of them a second at most. */
 const TUNNELS_A_SECOND = 20_000;
+const AGENTS_A_SECOND = 200;
+/** The API server has other work. */
+const BY_API_A_SECOND = 20;
 /** Changes that come together are one. */
 const GATHER_MS = 50;
 
@@ -55,7 +63,7 @@ const EMPTY: MeshSnapshot = {
 };
 
 export class MeshFeed implements MeshSource {
-  readonly ring = new SampleRing();
+  readonly ring: SampleRing;
   readonly #options: FeedOptions;
   readonly #nodes: Mirror<NodeResource, NodeResource>;
   readonly #peers: Mirror<PeerResource, PeerResource>;
@@ -75,6 +83,7 @@ export class MeshFeed implements MeshSource {
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    this.ring = new SampleRing(options.history);
     const { client } = options;
     const common = {
       client,
@@ -145,8 +154,14 @@ export class MeshFeed implements MeshSource {
 
   #pause(): number {
     if (this.#listeners.size === 0) return IDLE_PAUSE_MS;
+    const { reach } = this.#options.asking;
+    const agents = Object.keys(this.#current?.nodes ?? {}).length;
     const leaders = Object.values(this.#current?.nodes ?? {}).filter(({ role }) => role === 'leader').length;
-    return Math.max(PAUSE_MS, (leaders ** 2 / TUNNELS_A_SECOND) * 1000);
+    return Math.max(
+      PAUSE_MS,
+      (leaders ** 2 / TUNNELS_A_SECOND) * 1000,
+      (agents / (reach?.isByApi === true ? BY_API_A_SECOND : AGENTS_A_SECOND)) * 1000,
+    );
   }
 
   async #round(): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { deflateSync } from 'node:zlib';
 import { hostState } from '../admin/host-state.ts';
-import { topologyFrom } from '../admin/mesh.ts';
+import { type Mesh, topologyFrom } from '../admin/mesh.ts';
 import { toDot } from '../routing/dot.ts';
 import { toMermaid } from '../routing/mermaid.ts';
 import { meshJson } from '../routing/mesh-json.ts';
@@ -71,7 +71,7 @@ const currentOf = ({ current }: MeshSource) => {
   return current;
 };
 
-const meshOf = ({ mesh, current }: MeshSource) => {
+export const meshOf = ({ mesh, current }: MeshSource): Mesh => {
   if (mesh === null)
     throw new UiError('ERR_UI_NOT_YET', current?.trouble ?? 'The cluster has not been read yet.');
   return mesh;

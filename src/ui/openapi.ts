@@ -81,7 +81,7 @@ const schemas = {
   Sample: object({ at: number, rate: number, faults: number, silent: number }),
   NodeState: object({ name: text, state: { type: 'array', items: object({ part: text, text }) } }),
   Error: object({ error: object({ code: text, message: text }) }),
-  Version: object({ version: text }),
+  Version: object({ version: text, readOnly: { ...truth, description: 'nothing can be changed here' } }),
 };
 
 const json = (schema: unknown, description: string) => ({
@@ -196,8 +196,22 @@ export const openApi = (version: string) => ({
   },
 });
 
-export const openApiRoute = (version: string): Route => ({
-  method: 'GET',
-  pattern: '/openapi.json',
-  answer: ({ response }) => sendJson(response, openApi(version)),
-});
+/** Describes what is served beside it, and nothing else. */
+export const openApiRoute = (version: string, beside: readonly Route[]): Route => {
+  const route: Route = {
+    method: 'GET',
+    pattern: '/openapi.json',
+    answer: ({ response }) => sendJson(response, { ...whole, paths }),
+  };
+  const served = new Set([route, ...beside].map(({ method, pattern }) => `${method} ${pattern}`));
+  const whole = openApi(version);
+  const paths = Object.fromEntries(
+    Object.entries(whole.paths).flatMap(([path, methods]) => {
+      const there = Object.entries(methods).filter(([method]) =>
+        served.has(`${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
+      );
+      return there.length === 0 ? [] : [[path, Object.fromEntries(there)]];
+    }),
+  );
+  return route;
+};

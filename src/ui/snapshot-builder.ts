@@ -142,7 +142,7 @@ const silences = (standings: ReadonlyMap<string, Standing>): MapProblem[] =>
             code: 'node-silent',
             severity: 'fault',
             subject: `node ${name}`,
-            what: `Node "${name}" does not answer: its agent cannot be reached through the mesh.`,
+            what: `Node "${name}" does not answer: its agent cannot be reached.`,
             remedy: `See whether ${name} runs and is reachable at its endpoint; on the node: kilowire doctor.`,
           },
         ]

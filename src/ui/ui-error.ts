@@ -7,6 +7,7 @@ export type UiErrorCode =
   | 'ERR_UI_LISTEN'
   | 'ERR_UI_PAGE'
   | 'ERR_UI_TOKEN'
+  | 'ERR_UI_TOKEN_FILE'
   | 'ERR_UI_FORBIDDEN'
   | 'ERR_UI_REQUEST'
   | 'ERR_UI_UNKNOWN'
@@ -16,6 +17,7 @@ const STATUS: Readonly<Record<UiErrorCode, number>> = {
   ERR_UI_LISTEN: 500,
   ERR_UI_PAGE: 500,
   ERR_UI_TOKEN: 401,
+  ERR_UI_TOKEN_FILE: 500,
   ERR_UI_FORBIDDEN: 403,
   ERR_UI_REQUEST: 400,
   ERR_UI_UNKNOWN: 404,

@@ -41,13 +41,13 @@ export class UiServer {
   }
 
   /** @throws UiError when it cannot. */
-  async listen(port: number, host: string): Promise<AddressInfo> {
+  async listen(port: number, host?: string): Promise<AddressInfo> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (cause) =>
         reject(
           new UiError(
             'ERR_UI_LISTEN',
-            `Cannot listen on ${host}:${port}: ${cause.message}. Choose another address with --listen.`,
+            `Cannot listen on ${host ?? ''}:${port}: ${cause.message}. Serve the page at another address.`,
             { cause },
           ),
         ),

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { ApiServer } from '../../src/agent/api-server/api-server.ts';
 import type { Stored } from '../../src/agent/api-server/object-store.ts';
 import { PEER_DEFINITION } from '../../src/agent/peer-definition.ts';
-import { bindStream } from '../../src/lab/namespace-sockets.ts';
+import { bindStream, connectStream } from '../../src/lab/namespace-sockets.ts';
 import { end, Folder, Host, kilowireWg, root, run, until } from './host.ts';
 
 const API = '10.9.1.1';
@@ -56,7 +56,7 @@ const CONFLIST = {
 };
 
 export class AgentWorld {
-  readonly api = new ApiServer({ bookmarkMs: 2000 });
+  readonly api: ApiServer;
   readonly folder = new Folder();
   readonly hosts = new Map<string, Host>();
   readonly agents = new Map<string, ChildProcess>();
@@ -69,6 +69,10 @@ export class AgentWorld {
   constructor(prefix = 'kwn') {
     this.#prefix = prefix;
     this.#router = new Host(`${prefix}-r`);
+    this.api = new ApiServer({
+      bookmarkMs: 2000,
+      connect: (host, port) => connectStream(this.#router.name, host, port),
+    });
     this.#router.ip('link', 'add', 'two', 'type', 'bridge');
     this.#router.ip('addr', 'add', '10.9.2.1/24', 'dev', 'two');
     this.#router.ip('link', 'set', 'two', 'up');

@@ -12,6 +12,7 @@ import { Collection } from './collection.ts';
 import { discover } from './discovery.ts';
 import { BUILT_IN, CRD_RESOURCE, type Kind, kindsOf, resourceName } from './kinds.ts';
 import { ObjectStore, type Stored } from './object-store.ts';
+import { type Connect, proxyRequestOf, serveProxy } from './proxy-subresource.ts';
 import { filterOf } from './selectors.ts';
 import { ApiStatus, badRequest, unsupportedMediaType } from './status.ts';
 import { serveWatch } from './watch-response.ts';
@@ -25,6 +26,8 @@ export interface ApiServerOptions {
   /** How long a kind that a CRD brings answers 429 at first. */
   readonly settleMs?: number;
   readonly firstRevision?: number;
+  /** To Nodes and Pods that are asked through us; default: as this process reaches them. */
+  readonly connect?: Connect;
   readonly now?: () => Date;
 }
 
@@ -142,6 +145,9 @@ export class ApiServer {
       [...this.#kinds.values()].map(({ kind }) => kind),
     );
     if (found !== undefined) return { status: 200, body: found };
+    const behind = proxyRequestOf(url);
+    if (behind !== null)
+      return await serveProxy(this.store, behind, request, response, this.#options.connect);
     const target = this.#targetOf(url.pathname);
     // Where no kind is known the real one answers in plain words, not with a Status.
     if (target === null) return sendText(response, 404, '404 page not found\n');

@@ -7,12 +7,27 @@
 import type { ClusterAccess } from './cluster-access.ts';
 import { JsonLines } from './json-lines.ts';
 import { KubernetesError, refusal } from './kubernetes-error.ts';
-import { apiVersionOf, type KubernetesObject, pathOf, type ResourceType } from './resources.ts';
+import {
+  apiVersionOf,
+  type KubernetesObject,
+  type NodeResource,
+  type PodResource,
+  pathOf,
+  type ResourceType,
+} from './resources.ts';
 import { Transport, unreachable } from './transport.ts';
 
 export interface Listing<Item> {
   readonly items: Item[];
   readonly resourceVersion: string;
+}
+
+/** A program that listens on a port of a Pod or a Node. */
+export interface ProxyTarget {
+  readonly type: ResourceType<PodResource> | ResourceType<NodeResource>;
+  readonly name: string;
+  readonly namespace?: string;
+  readonly port: number;
 }
 
 export interface Selection {
@@ -157,6 +172,19 @@ export class KubernetesClient {
   }
 
   /**
+   * What a program behind the API answers in JSON at a path of its own: the API server asks it for us.
+   * Source: Kubernetes API, proxy of Pod and Node (`/api/v1/nodes/NAME:PORT/proxy/PATH`).
+   */
+  async behind(
+    { type, name, namespace, port }: ProxyTarget,
+    path: string,
+    limits: { readonly timeoutMs: number; readonly mostBytes: number },
+  ): Promise<unknown> {
+    const where = `${pathOf(type, undefined, namespace)}/${encodeURIComponent(name)}:${port}`;
+    return await this.#json('GET', `${where}/proxy${path}`, limits);
+  }
+
+  /**
    * One watch: what changed since a version, until the API ends the stream (a clean end), or it breaks, falls silent or
    * the version is too old (an error).
    */
@@ -199,6 +227,7 @@ export class KubernetesClient {
       readonly body?: unknown;
       readonly contentType?: string;
       readonly timeoutMs?: number;
+      readonly mostBytes?: number;
       readonly signal?: AbortSignal | undefined;
     },
   ): Promise<unknown> {

@@ -16,6 +16,8 @@ export interface ApiRequest {
   readonly contentType?: string;
   /** Until the answer begins, and, for a whole answer, until it ends. */
   readonly timeoutMs: number;
+  /** A longer answer is not read to its end; default: any. */
+  readonly mostBytes?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -49,7 +51,7 @@ export class Transport {
   async json(request: ApiRequest): Promise<unknown> {
     const signal = withTimeout(request);
     const response = await this.open({ ...request, signal });
-    const text = await readAll(response, request);
+    const text = await readAll(response, request, request.mostBytes);
     try {
       return JSON.parse(text);
     } catch (cause) {

@@ -4,7 +4,7 @@
  */
 import { type ComponentChild, type ComponentChildren, h } from 'preact';
 import { useState } from 'preact/hooks';
-import type { ClientJson } from '../client-book.ts';
+import type { ClientJson } from '../client-json.ts';
 import { Dialog } from './dialog.ts';
 
 export interface ClientTermsJson {

@@ -4,7 +4,7 @@
  */
 import { type ComponentChild, Fragment, h } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import type { ClientJson } from '../client-book.ts';
+import type { ClientJson } from '../client-json.ts';
 import { ClientFile, type ShownFile } from './client-file.ts';
 import { ClientForm } from './client-form.ts';
 import { newKeys, newPresharedKey, withPrivateKey } from './client-keys.ts';
@@ -34,11 +34,16 @@ export const ClientListView = ({ client }: { readonly client: InterfaceClient })
   const [open, setOpen] = useState<Open | null>(null);
   const [fault, setFault] = useState<string | null>(null);
   const [filter, setFilter] = useState('');
+  const [readOnly, setReadOnly] = useState(false);
   const look = async (): Promise<void> => {
     setClients(await client.ask<readonly ClientJson[]>('/client'));
     setStatuses(await client.ask<readonly ClientStatus[]>('/status/clients'));
   };
   useEffect(() => {
+    client
+      .ask<{ readonly readOnly: boolean }>('/server/version')
+      .then((server) => setReadOnly(server.readOnly))
+      .catch(() => {}); // told by the next look
     const lookAgain = (): void => void look().catch((error: Error) => setFault(error.message));
     lookAgain();
     const timer = setInterval(lookAgain, LOOK_MS);
@@ -67,7 +72,7 @@ export const ClientListView = ({ client }: { readonly client: InterfaceClient })
     ),
   );
   const row = (each: ClientJson): ComponentChild => {
-    const { name, tags, email, address, expires, allow, enable } = each;
+    const { name, tags, email, address, expires, allow } = each;
     const status = statuses.find((one) => one.name === name);
     return h(
       'tr',
@@ -85,38 +90,38 @@ export const ClientListView = ({ client }: { readonly client: InterfaceClient })
       h('td', null, status?.connected ? rateText(status.receivedRate + status.sentRate) : '–'),
       h('td', null, expires === null ? 'never' : new Date(expires).toLocaleString()),
       h('td', null, allow === null ? 'everywhere' : allow.join(', ')),
-      h(
-        'td',
-        { class: 'acts' },
-        act(enable ? 'Disable' : 'Enable', name, () =>
-          perform(async () => void (await client.ask(path(name), 'PATCH', { enable: !enable }))),
-        ),
-        act('Edit', name, () => setOpen({ kind: 'edit', client: each })),
-        act('File', name, () => perform(() => showFile(name, null))),
-        act('Rotate', name, () => setOpen({ kind: 'rotate', client: each })),
-        act('Remove', name, () => setOpen({ kind: 'remove', client: each })),
+      readOnly ? null : actsOn(each),
+    );
+  };
+  const actsOn = (each: ClientJson): ComponentChild => {
+    const { name, enable } = each;
+    return h(
+      'td',
+      { class: 'acts' },
+      act(enable ? 'Disable' : 'Enable', name, () =>
+        perform(async () => void (await client.ask(path(name), 'PATCH', { enable: !enable }))),
       ),
+      act('Edit', name, () => setOpen({ kind: 'edit', client: each })),
+      act('File', name, () => perform(() => showFile(name, null))),
+      act('Rotate', name, () => setOpen({ kind: 'rotate', client: each })),
+      act('Remove', name, () => setOpen({ kind: 'remove', client: each })),
     );
   };
   return h(
     'div',
     { class: 'tables' },
-    client.hasToken
-      ? null
-      : h(
-          'p',
-          { class: 'hint' },
-          'To change anything, open the address with the token that kilowire ui printed.',
-        ),
+    readOnly || !client.hasToken ? h('p', { class: 'hint' }, readOnly ? READ_ONLY : NO_TOKEN) : null,
     h(
       'div',
       { class: 'bar' },
       h('h2', null, 'Clients'),
-      h(
-        'button',
-        { class: 'primary', disabled: !client.hasToken, onClick: () => setOpen({ kind: 'add' }) },
-        'Add a client',
-      ),
+      readOnly
+        ? null
+        : h(
+            'button',
+            { class: 'primary', disabled: !client.hasToken, onClick: () => setOpen({ kind: 'add' }) },
+            'Add a client',
+          ),
       h(
         'label',
         { class: 'filter' },
@@ -145,7 +150,9 @@ export const ClientListView = ({ client }: { readonly client: InterfaceClient })
                 h(
                   'tr',
                   null,
-                  HEAD.map((text) => h('th', { key: text, scope: 'col' }, text)),
+                  (readOnly ? HEAD : [...HEAD, 'Actions']).map((text) =>
+                    h('th', { key: text, scope: 'col' }, text),
+                  ),
                 ),
               ),
               h('tbody', null, shown.map(row)),
@@ -210,7 +217,10 @@ export const ClientListView = ({ client }: { readonly client: InterfaceClient })
   }
 };
 
-const HEAD = ['Client', 'State', 'Address', 'Handshake', 'Rate', 'Expires', 'May go', 'Actions'];
+const HEAD = ['Client', 'State', 'Address', 'Handshake', 'Rate', 'Expires', 'May go'];
+const NO_TOKEN = 'To change anything, open the address with the token that kilowire ui printed.';
+const READ_ONLY =
+  'An agent serves this page, and its account may change no client: kilowire ui and kilowire client do, with yours.';
 
 const act = (text: string, name: string, onClick: () => void): ComponentChild =>
   h('button', { key: text, class: 'small', 'aria-label': `${text} ${name}`, onClick }, text);

@@ -86,7 +86,7 @@ export class InterfaceClient {
         const fault =
           error instanceof InterfaceError
             ? error.message
-            : 'No answer from kilowire ui: is it still running?';
+            : 'No answer from what serves this page: is it still running?';
         onState({ snapshot, connected: false, fault });
       }
       await new Promise((resolve) => setTimeout(resolve, pause));

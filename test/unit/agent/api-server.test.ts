@@ -3,7 +3,9 @@
  * within, and formats it does not read. What it has in common with the real one is held by kubernetes-api.test.ts.
  * @module
  */
+import { createServer } from 'node:http';
 import { get } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { ApiServer, type ApiServerOptions } from '../../../src/agent/api-server/api-server.ts';
 import { PEER_DEFINITION } from '../../../src/agent/peer-definition.ts';
@@ -51,5 +53,45 @@ describe('the API server in this process', () => {
     await expect(fetch(`http://${url.host}/readyz`)).rejects.toThrow();
     // Nobody who was not told trusts it.
     await expect(fetch(url)).rejects.toThrow();
+  });
+
+  it('asks a port of a Node or a Pod for who may not, and keeps its token to itself', async () => {
+    const heard: string[] = [];
+    const program = createServer(async (request, response) => {
+      const pieces: Buffer[] = [];
+      for await (const piece of request as AsyncIterable<Buffer>) pieces.push(piece);
+      const { authorization = 'no token' } = request.headers;
+      heard.push(`${request.method} ${request.url} ${authorization} ${Buffer.concat(pieces).toString()}`);
+      response.writeHead(418, { 'content-type': 'text/x-tea' }).end('tea');
+    });
+    await new Promise<void>((resolve) => program.listen(0, '127.0.0.1', resolve));
+    const { port } = program.address() as AddressInfo;
+    const url = await start({ token: 'let-me-in' });
+    const metadata = { name: 'one' };
+    server.store.put('nodes', 'one', {
+      metadata,
+      status: { addresses: [{ type: 'InternalIP', address: '127.0.0.1' }] },
+    });
+    server.store.put('pods', 'kube-system/one', {
+      metadata: { ...metadata, namespace: 'kube-system' },
+      status: { podIP: '127.0.0.1' },
+    });
+    const ask = (path: string, init: RequestInit = {}) =>
+      fetch(new URL(path, url), { ...init, headers: { authorization: 'Bearer let-me-in' } });
+    const pods = '/api/v1/namespaces/kube-system/pods';
+    const answer = await ask(`/api/v1/nodes/one:${port}/proxy/a/b?c=d`);
+    expect([answer.status, answer.headers.get('content-type'), await answer.text()]).toEqual([
+      ...[418, 'text/x-tea', 'tea'],
+    ]);
+    expect((await ask(`${pods}/http:one:${port}/proxy/x`, { method: 'POST', body: 'milk' })).status).toBe(
+      418,
+    );
+    expect(heard).toEqual(['GET /a/b?c=d no token ', 'POST /x no token milk']);
+    program.close();
+    program.closeAllConnections();
+    expect((await ask(`${pods}/one:${port}/proxy/`)).status).toBe(503);
+    expect((await ask(`${pods}/nobody:${port}/proxy/`)).status).toBe(404);
+    expect((await ask('/api/v1/nodes/one/proxy/pods')).status).toBe(400);
+    expect((await fetch(new URL(`/api/v1/nodes/one:${port}/proxy/`, url))).status).toBe(401);
   });
 });

@@ -10,6 +10,7 @@ import { meshOf } from '../../../src/admin/mesh.ts';
 import { KubernetesClient } from '../../../src/agent/kubernetes/client.ts';
 import { ClientBook } from '../../../src/ui/client-book.ts';
 import { clientRoutes } from '../../../src/ui/client-routes.ts';
+import { clientViewRoutes, serverRoutes } from '../../../src/ui/client-view-routes.ts';
 import { MeshFeed } from '../../../src/ui/mesh-feed.ts';
 import { meshRoutes } from '../../../src/ui/mesh-routes.ts';
 import type { MeshSnapshot } from '../../../src/ui/mesh-snapshot.ts';
@@ -40,6 +41,13 @@ const servers: UiServer[] = [];
 const end = new AbortController();
 let base: string;
 
+const routesWith = (book: ClientBook) => [
+  ...meshRoutes(feed, OPTIONS),
+  ...clientViewRoutes(book, feed),
+  ...clientRoutes(book),
+  ...serverRoutes({ version: '1.2.3', readOnly: false }),
+];
+
 const serve = async (open: boolean): Promise<string> => {
   const book = new ClientBook({
     client,
@@ -47,14 +55,11 @@ const serve = async (open: boolean): Promise<string> => {
     granularity: 'auto',
     file: async (snapshot, name) => clientConf(await meshOf(snapshot, { granularity: 'auto' }), name),
   });
+  const routes = routesWith(book);
   const server = new UiServer({
     page: { html: PAGE, policy: policyOf(PAGE) },
     guard: { token: TOKEN, open },
-    routes: [
-      openApiRoute('1.2.3'),
-      ...meshRoutes(feed, OPTIONS),
-      ...clientRoutes({ book, source: feed, version: '1.2.3' }),
-    ],
+    routes: [openApiRoute('1.2.3', routes), ...routes],
   });
   servers.push(server);
   const { port } = await server.listen(0, '127.0.0.1');
@@ -96,7 +101,7 @@ beforeAll(async () => {
     asking: {
       interfaceName: 'kwui-none',
       agent: `http://127.0.0.1:${(agent.address() as AddressInfo).port}`,
-      allAgents: false,
+      reach: null,
       hostname: 'eu-1',
       environment: {},
     },
@@ -410,11 +415,9 @@ describe('the description', () => {
     const described = Object.entries(paths).flatMap(([path, methods]) =>
       Object.keys(methods).map((method) => `${method.toUpperCase()} ${path.replace(/\{(\w+)\}/g, ':$1')}`),
     );
-    const routes = [
-      openApiRoute(''),
-      ...meshRoutes(feed, OPTIONS),
-      ...clientRoutes({ book: null as never, source: feed, version: '' }),
-    ].map(({ method, pattern }) => `${method} ${pattern}`);
+    const routes = [openApiRoute('', []), ...routesWith(null as never)].map(
+      ({ method, pattern }) => `${method} ${pattern}`,
+    );
     expect(described.toSorted()).toEqual(routes.toSorted());
   });
 
