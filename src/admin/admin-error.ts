@@ -5,6 +5,7 @@
 
 export type AdminErrorCode =
   | 'ERR_ADMIN_OPTION'
+  | 'ERR_ADMIN_USAGE'
   | 'ERR_ADMIN_CLUSTER'
   | 'ERR_ADMIN_GRANULARITY'
   | 'ERR_ADMIN_UNKNOWN'

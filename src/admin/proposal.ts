@@ -25,7 +25,7 @@ export type Proposal =
 export const kindOf = (text: string): Kind => {
   if (/^(?:node|nodes|no)$/i.test(text)) return 'Node';
   if (/^(?:peer|peers|peers\.kilo\.squat\.ai)$/i.test(text)) return 'Peer';
-  throw new AdminError('ERR_ADMIN_MANIFEST', `"${text}" means nothing to the mesh: only nodes and peers do.`);
+  throw new AdminError('ERR_ADMIN_USAGE', `"${text}" means nothing to the mesh: only nodes and peers do.`);
 };
 
 /** `key=value` sets, `key-` takes away. */
@@ -37,7 +37,7 @@ export const wordChanges = (words: readonly string[]): Record<string, string | n
     else if (/^[^=]+-$/.test(word)) changes[word.slice(0, -1)] = null;
     else
       throw new AdminError(
-        'ERR_ADMIN_MANIFEST',
+        'ERR_ADMIN_USAGE',
         `"${word}" is no change: write key=value, or key- to take it away.`,
       );
   }

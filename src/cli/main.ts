@@ -8,6 +8,13 @@ import { withoutGoValues } from './go-flags.ts';
 import { createProgram, type ProgramName, programName } from './program.ts';
 
 const USAGE_STATUS = 2;
+/** Codes of errors about the words of a call, which only who knows the subject could see. */
+const USAGE_CODES: readonly unknown[] = [
+  'ERR_ADMIN_USAGE',
+  'ERR_DEPLOY_SETTING',
+  'ERR_DEPLOY_VALUE',
+  'ERR_DEPLOY_VARIANT',
+];
 
 /** Commander's own texts begin with "error: "; ours are sentences. */
 const sentence = (text: string): string => {
@@ -16,33 +23,42 @@ const sentence = (text: string): string => {
   return whole.charAt(0).toUpperCase() + whole.slice(1);
 };
 
-const prepare = (command: Command): void => {
-  command.exitOverride();
+/** `onRefused` is told which command could not make sense of its words. */
+const prepare = (command: Command, onRefused: (path: string) => void, above = ''): void => {
+  const path = `${above}${command.name()}`;
+  command.exitOverride((error) => {
+    onRefused(path);
+    throw error;
+  });
   command.configureOutput({ outputError: () => {} });
-  for (const each of command.commands) prepare(each);
+  for (const each of command.commands) prepare(each, onRefused, `${path} `);
 };
 
 export async function main(args: readonly string[]): Promise<void> {
   const name = programName(process.env);
   const program = createProgram(name);
-  prepare(program);
+  let refused: string = name;
+  prepare(program, (path) => {
+    refused = path;
+  });
   try {
     await program.parseAsync(withoutGoValues(args), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return; // help or version was shown
       if (error.code === 'commander.help') process.exitCode = USAGE_STATUS;
-      else usageError(name, error.message);
+      else usageError(name, error.message, refused);
       return;
     }
     process.stderr.write(`${name}: ${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode ||= 1;
+    const { code } = (error ?? {}) as { readonly code?: unknown };
+    process.exitCode ||= USAGE_CODES.includes(code) ? USAGE_STATUS : 1;
   }
 }
 
-const usageError = (name: ProgramName, message: string): void => {
+const usageError = (name: ProgramName, message: string, path: string): void => {
   const text = sentence(message).replace(/\n/g, ' ');
-  process.stderr.write(`${name}: ${text} See ${name} --help.\n`);
+  process.stderr.write(`${name}: ${text} See ${path} --help.\n`);
   process.exitCode = USAGE_STATUS;
 };
 

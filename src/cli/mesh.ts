@@ -4,6 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { Command, Option } from 'commander';
+import { AdminError } from '../admin/admin-error.ts';
 import type { LogLevel } from '../agent/log.ts';
 import type { MeshFile } from '../agent/mesh-file/mesh-file.ts';
 import { type OutputFormat, outputOption, print, printJson, remark } from './output.ts';
@@ -25,7 +26,10 @@ interface MeshFlags {
 const run = async (flags: MeshFlags): Promise<void> => {
   if (flags.keys === true) return await showKey(flags);
   if (flags.file === undefined)
-    throw new Error('Which mesh? Give --file mesh.yaml, or --keys for the key of this machine.');
+    throw new AdminError(
+      'ERR_ADMIN_USAGE',
+      'Which mesh? Give --file mesh.yaml, or --keys for the key of this machine.',
+    );
   const { readMeshFile } = await import('../agent/mesh-file/mesh-keeper.ts');
   if (flags.print !== undefined) return await showNode(await readMeshFile(flags.file), flags.print, flags);
   if (flags.annotate === true) return await showAnnotations(await readMeshFile(flags.file), flags);

@@ -21,7 +21,7 @@ const rotate = async (given: readonly string[], flags: RotateFlags): Promise<voi
   const patienceMs = durationMs('timeout', flags.timeout);
   const snapshot = await openSnapshot(flags);
   if ((given.length === 0) === (flags.all !== true))
-    throw new AdminError('ERR_ADMIN_OPTION', 'Name the nodes, or say --all.');
+    throw new AdminError('ERR_ADMIN_USAGE', 'Name the nodes, or say --all.');
   const unknown = given.filter((name) => !snapshot.nodes.some(({ node }) => node.name === name));
   if (unknown.length > 0)
     throw new AdminError('ERR_ADMIN_UNKNOWN', `There is no Node "${unknown.join('", "')}" in the cluster.`);

@@ -186,11 +186,11 @@ items:
     [['plan', 'annotate', 'node', 'eu-1'], 2, "Missing required argument 'changes'."],
     [['plan', 'granularity', 'half'], 2, 'mesh granularity half unknown'],
     [['plan', 'frob'], 2, "Too many arguments for 'plan'."],
-    [['plan', 'annotate', 'pod', 'x', 'a=b'], 1, '"pod" means nothing to the mesh: only nodes and peers do.'],
+    [['plan', 'annotate', 'pod', 'x', 'a=b'], 2, '"pod" means nothing to the mesh: only nodes and peers do.'],
     [['plan', 'annotate', 'node', 'mars', 'a=b'], 1, 'There is no Node "mars" in the cluster.'],
     [
       ['plan', 'annotate', 'node', 'eu-1', 'word'],
-      1,
+      2,
       '"word" is no change: write key=value, or key- to take it away.',
     ],
     [['plan', '-f', '/nowhere.yaml'], 1, 'The manifest cannot be read: ENOENT'],

@@ -42,7 +42,15 @@ describe('kilowire', () => {
     [['lab', '--nodes', '3'], "Option '--nodes <count>' argument '3' is invalid. It must be 1 or 2."],
     [['lab', 'up', '--mesh-granularity=cross'], 'Allowed choices are full, location.'],
     [['lab', '--nodes', '2', 'down'], '--nodes means nothing to down.'],
-    [['device'], "Missing required argument 'interface'."],
+    [['device'], "Missing required argument 'interface'. See kilowire device --help."],
+    [['client', 'add'], "Missing required argument 'name'. See kilowire client add --help."],
+    [['client', 'ad', 'x'], '(Did you mean add?) See kilowire client --help.'],
+    [['status', '--outptu', 'json'], '(Did you mean --output?) See kilowire status --help.'],
+    [['plan', 'annotate', 'nod', 'x', 'a=b'], '"nod" means nothing to the mesh'],
+    [['plan', 'label', 'node', 'x', '=b'], '"=b" is no change: write key=value'],
+    [['mesh'], 'Which mesh? Give --file mesh.yaml'],
+    [['manifests', '--for', 'openshift'], 'There is no variant "openshift"; there are: k3s,'],
+    [['manifests', '--set', 'colour=red'], 'There is no setting "colour"'],
   ])('answers %j with one line and status 2', (args, sentence) => {
     const { status, stdout, stderr } = kilowire(...args);
     expect([status, stdout]).toEqual([2, '']);
