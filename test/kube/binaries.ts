@@ -55,8 +55,8 @@ export async function buildKubernetes(): Promise<KubeBinaries | undefined> {
 const go = (cwd: string, ...args: readonly string[]): Promise<string> =>
   compile('go', args, { cwd, minutes: 40, env: { CGO_ENABLED: '0', GOBIN: folder, GOFLAGS: '-mod=mod' } });
 
-/** Nobody debugs it. */
-const flags = (...linker: readonly string[]): readonly string[] => [
+/** Of go build; nobody debugs what it makes. */
+export const buildFlags = (...linker: readonly string[]): readonly string[] => [
   '-trimpath',
   '-buildvcs=false',
   '-gcflags=all=-dwarf=false',
@@ -64,7 +64,7 @@ const flags = (...linker: readonly string[]): readonly string[] => [
 ];
 
 async function buildKine(): Promise<void> {
-  await go(folder, 'install', ...flags(), `github.com/k3s-io/kine@v${kineVersion}`);
+  await go(folder, 'install', ...buildFlags(), `github.com/k3s-io/kine@v${kineVersion}`);
 }
 
 async function buildHyperkube(source: string): Promise<void> {
@@ -76,7 +76,7 @@ async function buildHyperkube(source: string): Promise<void> {
     `-X k8s.io/component-base/version.gitMajor=${major} -X k8s.io/component-base/version.gitMinor=${minor}`,
   ];
   const made = `${binaries.hyperkube}.new`;
-  await go(source, 'build', ...flags(...stamps), '-o', made, '.');
+  await go(source, 'build', ...buildFlags(...stamps), '-o', made, '.');
   renameSync(made, binaries.hyperkube);
 }
 

@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { SETTINGS } from '../../src/deploy/settings.ts';
 import { compile } from '../netns/compile.ts';
 import { makeImage } from '../netns/oci-image.ts';
+import { buildFlags } from './binaries.ts';
 
 /** docker.io/coredns/coredns:VERSION */
 export const coreDnsImage = String(SETTINGS['dns.image']?.default);
@@ -63,8 +64,7 @@ export async function buildCoreDns(): Promise<string | undefined> {
     writeFileSync(join(source, 'main.go'), program);
     await go('mod', 'init', 'kilowire.test/coredns');
     await go('get', `github.com/coredns/coredns@v${version}`);
-    const flags = ['-trimpath', '-buildvcs=false', '-gcflags=all=-dwarf=false', '-ldflags=-s -w'];
-    await go('build', ...flags, '-o', `${built}.new`, '.');
+    await go('build', ...buildFlags(), '-o', `${built}.new`, '.');
     renameSync(`${built}.new`, built);
     return built;
   } catch (error) {

@@ -4,7 +4,6 @@
  * on a laptop that joined, agents and devices are replaced under traffic, and an agent can touch no Node but its own.
  * @module
  */
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { buildKubernetes } from '../kube/binaries.ts';
 import { clusterObstacle, KubeCluster } from '../kube/cluster.ts';
@@ -12,9 +11,8 @@ import { buildCoreDns, coreDnsArchive } from '../kube/coredns.ts';
 import { applyManifests, builtImage, daemonLogs, daemonPods, importImage } from '../kube/kilowire-mesh.ts';
 import { addressOf, isReady, unreachable, webPod } from '../kube/kilowire-pods.ts';
 import { isTrue, type KubeObject } from '../kube/kubectl.ts';
-import { paths } from '../kube/layout.ts';
-import type { Machine } from '../kube/machine.ts';
-import { Folder, has, root } from './host.ts';
+import { Outside, page } from '../kube/outside.ts';
+import { Folder, has } from './host.ts';
 import { SystemdResolved } from './systemd-resolved.ts';
 
 const obstacle = clusterObstacle() ?? (has('curl') ? undefined : 'not on this machine: curl');
@@ -26,16 +24,6 @@ const resolved = coreDns === undefined ? undefined : SystemdResolved.find();
 
 const folders = { executables: '/opt/cni/bin', configuration: '/etc/cni/net.d' };
 const ask = (address: string): string[] => ['curl', '-s', '-m', '5', `http://${address}/cgi-bin/name`];
-/** A resolver for the world outside, which knows one name. */
-const RESOLVER = `
-const { answerQuery } = await import(process.argv[1]);
-const socket = (await import('node:dgram')).createSocket('udp4');
-socket.on('message', (query, { port, address }) => {
-  const answer = answerQuery(query, new Map([['www.example.org', '192.0.2.1']]), 'org');
-  if (answer !== null) socket.send(answer, port, address);
-});
-socket.bind(53);
-`;
 /** Sends back what it gets on one connection. */
 const ECHO =
   "require('net').createServer((s) => s.on('close', () => process.exit()).on('error', () => {}).pipe(s)).listen(9000)";
@@ -153,55 +141,16 @@ describe.skipIf(image === undefined)('a cluster that is given our network', { ti
   });
 
   describe.skipIf(coreDns === undefined)('with CoreDNS', () => {
-    const page = 'http://web.default.svc.cluster.local/cgi-bin/name';
-    const folder = new Folder();
-    let laptop: Machine;
-    let internet: Machine;
+    let outside: Outside;
 
     beforeAll(async () => {
       if (coreDns === undefined) return;
-      internet = await cluster.addGuest('internet');
-      const answers = join(root, 'src/lab/dns-message.ts');
-      internet.start('dns', process.execPath, '--input-type=module', '-e', RESOLVER, answers);
-      laptop = await cluster.addGuest('laptop');
-      for (const { machine } of cluster.nodes) await resolvBy(machine, internet.address);
+      outside = await Outside.make(cluster, resolved);
+      const folder = new Folder();
       await importImage(cluster, coreDnsArchive(folder.path, coreDns));
+      folder.remove();
       await applyManifests(cluster, 'dns.enabled=true');
     });
-    afterAll(() => folder.remove());
-
-    const resolvBy = (machine: Machine, ...servers: readonly string[]): Promise<string> => {
-      const lines = [...servers.map((address) => `nameserver ${address}`), 'search svc.cluster.local'];
-      return machine.exec('sh', '-c', 'printf "%s\\n" "$@" > /etc/resolv.conf', 'sh', ...lines);
-    };
-    const connect = (...flags: readonly string[]): void => {
-      const command = [
-        join(root, 'bin/kilowire'),
-        'connect',
-        'laptop',
-        '--kubeconfig',
-        paths.adminKubeconfig,
-      ];
-      laptop.start('connect', 'env', ...assignments, ...command, ...flags);
-    };
-    const assignments = Object.entries(resolved?.environment ?? {}).map(
-      ([name, value]) => `${name}=${value}`,
-    );
-    const open = (url: string): Promise<string> => laptop.exec('curl', '-s', '-m', '5', url);
-    const addressOn = async (name: string): Promise<string> =>
-      (await laptop.exec('getent', 'ahostsv4', name)).split(' ')[0] ?? '';
-    const expectNames = async (): Promise<void> => {
-      await cluster
-        .until('the page', async () => (await open(page)).startsWith('n1-'))
-        .catch((error: unknown) => {
-          console.log(laptop.log('connect'));
-          throw error;
-        });
-      expect(await open('http://web.default/cgi-bin/name')).toMatch(/^n1-/);
-      expect(await addressOn('kubernetes.default.svc.cluster.local')).toBe('10.43.0.1');
-      expect(await addressOn('www.example.org')).toBe('192.0.2.1');
-      await expect(addressOn('none.default.svc.cluster.local')).rejects.toThrow();
-    };
 
     test('resolves names in pods of both clouds', async () => {
       await cluster.until('CoreDNS', async () => {
@@ -212,40 +161,45 @@ describe.skipIf(image === undefined)('a cluster that is given our network', { ti
       const places = (await daemonPods(cluster, 'dns')).map(({ spec }) => spec.nodeName);
       expect(places.toSorted()).toEqual(['n0', 'n1']);
       for (const name of ['n0-a', 'n1-a']) {
+        const inContainer = (...command: string[]) => cluster.kubectl('exec', name, '--', ...command);
         for (const url of [page, 'http://web/cgi-bin/name'])
-          expect(await cluster.kubectl('exec', name, '--', 'wget', '-q', '-O', '-', url)).toMatch(/^n1-/);
-        expect(await cluster.kubectl('exec', name, '--', 'nslookup', 'www.example.org')).toContain(
-          '192.0.2.1',
-        );
+          expect(await inContainer('wget', '-q', '-O', '-', url)).toMatch(/^n1-/);
+        expect(await inContainer('nslookup', 'www.example.org')).toContain('192.0.2.1');
       }
     });
 
     test('resolves names on a laptop, by a resolver of ours', async () => {
-      await resolvBy(laptop, '127.0.0.1', internet.address);
-      connect('--dns', 'local');
-      await expectNames();
-      await laptop.end('connect', 'INT');
+      await outside.resolveByLoopback();
+      outside.connect('--dns', 'local');
+      await outside.expectNames();
+      await outside.disconnect('INT');
+      await outside.expectNoNames();
       expect(await cluster.list('peers.kilo.squat.ai')).toEqual([]);
-      expect(await laptop.exec('ip', '-br', 'link')).not.toContain('kilo0');
-      expect(await addressOn('www.example.org')).toBe('192.0.2.1');
     });
 
     test.skipIf(resolved === undefined)('resolves names on a laptop, by systemd-resolved', async () => {
-      laptop.start('resolved', 'env', ...assignments, ...(resolved?.command() ?? []));
-      const resolvectl = (...args: readonly string[]): Promise<string> =>
-        laptop.exec('env', ...assignments, 'resolvectl', ...args);
-      await cluster.until(
-        'systemd-resolved',
-        async () => (await resolvectl('dns', 'eth0', internet.address)) === '',
-      );
-      connect();
-      await expectNames();
-      expect(laptop.log('connect')).toContain('"by":"systemd-resolved"');
-      await laptop.end('connect', 'TERM');
-      expect(await resolvectl('domain')).not.toContain('cluster.local');
-      await expect(addressOn('web.default.svc.cluster.local')).rejects.toThrow();
-      expect(await addressOn('www.example.org')).toBe('192.0.2.1');
+      if (resolved === undefined) return;
+      await outside.resolveBy(resolved);
+      outside.connect();
+      await outside.expectNames();
+      expect(outside.log).toContain('"by":"systemd-resolved"');
+      await outside.disconnect('TERM');
+      await outside.expectNoNames();
+      expect(await cluster.list('peers.kilo.squat.ai')).toEqual([]);
     });
+
+    test.skipIf(resolved === undefined || !has('wg-quick'))(
+      'resolves names by a file for wg-quick',
+      async () => {
+        const file = '/run/phone.conf';
+        await outside.kilowire('client', 'add', 'phone', '--split-dns', '--out', file);
+        await outside.wgQuick('up', file);
+        await outside.expectNames();
+        await outside.wgQuick('down', file);
+        await outside.expectNoNames();
+        await outside.kilowire('client', 'remove', 'phone');
+      },
+    );
   });
 
   test.each(['agent', 'device'] as const)(
