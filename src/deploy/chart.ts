@@ -4,7 +4,7 @@
  * @module
  */
 import { DESCRIPTIONS, definition } from './manifests.ts';
-import { SETTINGS, type Setting, type SettingValue } from './settings.ts';
+import { PAGE_AT_HOME, SETTINGS, type Setting, type SettingValue } from './settings.ts';
 import { toTemplate, toYaml } from './template.ts';
 
 /** Path in the chart → content. */
@@ -74,6 +74,8 @@ const schemaOf = ({ default: value, description, oneOf, pattern, minimum, maximu
   ...(maximum === undefined ? {} : { maximum }),
 });
 
+const inUi = (properties: object): object => ({ properties: { ui: { properties } } });
+
 const schema = (): object => {
   const properties = [...groups()].map(([name, settings]) => {
     const only = settings[0];
@@ -88,5 +90,6 @@ const schema = (): object => {
     type: 'object',
     additionalProperties: false,
     properties: { ...Object.fromEntries(properties), global: { type: 'object' } },
+    anyOf: [inUi({ listen: { pattern: PAGE_AT_HOME } }), inUi({ tokenSecret: { minLength: 1 } })],
   };
 };

@@ -48,6 +48,8 @@ const daemonSet = ({ name, updateStrategy, pod }: DaemonShape): Described => {
   };
 };
 
+const TOKEN_DIRECTORY = '/run/kilowire-ui';
+
 const agentFlags: readonly Described[] = [
   'agent',
   '--hostname=$(NODE_NAME)',
@@ -68,6 +70,8 @@ const agentFlags: readonly Described[] = [
   text`--clean-up=${slot('agent.cleanUp')}`,
   text`--log-level=${slot('agent.logLevel')}`,
   when('agent.leaseHeartbeat', '--heartbeat=lease'),
+  when('ui.listen', text`--ui-listen=${slot('ui.listen')}`),
+  when('ui.tokenSecret', `--ui-token-file=${TOKEN_DIRECTORY}/token`),
   spread('agent.extraArgs'),
 ];
 
@@ -111,6 +115,7 @@ const agent = daemonSet({
           mount('xtables-lock', '/run/xtables.lock'),
           when('cni.enabled', mount('cni-conf', slot('cni.confDir'))),
           when('cni.enabled', mount('cni-bin', slot('cni.binDir'))),
+          when('ui.tokenSecret', mount('ui-token', TOKEN_DIRECTORY, true)),
         ],
       },
     ],
@@ -120,6 +125,10 @@ const agent = daemonSet({
       host('xtables-lock', '/run/xtables.lock', 'FileOrCreate'),
       when('cni.enabled', host('cni-conf', slot('cni.confDir'), 'DirectoryOrCreate')),
       when('cni.enabled', host('cni-bin', slot('cni.binDir'), 'DirectoryOrCreate')),
+      when('ui.tokenSecret', {
+        name: 'ui-token',
+        secret: { secretName: slot('ui.tokenSecret'), defaultMode: 0o400 },
+      }),
     ],
   },
 });

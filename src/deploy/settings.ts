@@ -155,6 +155,17 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
     default: RESOURCES('50m', '96Mi', '192Mi'),
     description: 'Resources of the device; its memory is bounded.',
   },
+  'ui.listen': {
+    default: '',
+    description:
+      'Where every agent serves the page that shows the mesh: 127.0.0.1:8107, for kubectl port-forward; empty: nowhere. Any other address needs a token.',
+    pattern: '^(|\\S*:[0-9]{1,5})$',
+  },
+  'ui.tokenSecret': {
+    default: '',
+    description: 'Secret in the same namespace, whose key "token" is what the page then asks everybody for.',
+    pattern: '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$',
+  },
   'dns.enabled': {
     default: false,
     description: 'A CoreDNS of these manifests: for a cluster that has none, or beside the one it has.',
@@ -200,13 +211,22 @@ export const SETTINGS: Readonly<Record<string, Setting>> = {
   },
 };
 
+/** Addresses of the page at which nobody but the node itself reaches it: elsewhere it needs a token. */
+export const PAGE_AT_HOME = '^(|127\\.[0-9.]+:.*|\\[::1\\]:.*|localhost:.*)$';
+
 export type Values = Readonly<Record<string, SettingValue>>;
 
 /** The defaults, and what is given over them; each is checked. */
 export const valuesWith = (given: Values): Values => {
   for (const [name, value] of Object.entries(given)) check(name, value);
   const defaults = Object.entries(SETTINGS).map(([name, setting]) => [name, setting.default] as const);
-  return { ...Object.fromEntries(defaults), ...given };
+  const values: Values = { ...Object.fromEntries(defaults), ...given };
+  if (values['ui.tokenSecret'] === '' && !new RegExp(PAGE_AT_HOME).test(String(values['ui.listen'])))
+    throw new DeployError(
+      'ERR_DEPLOY_VALUE',
+      `ui.listen: others than the node reach ${values['ui.listen']}: name a Secret with a token in ui.tokenSecret.`,
+    );
+  return values;
 };
 
 const check = (name: string, value: SettingValue): void => {

@@ -108,6 +108,31 @@ describe('the agent', () => {
   });
 });
 
+describe('the page', () => {
+  it('is served by nobody unless it is asked for', () => {
+    expect(manifests('k3s')).not.toContain('--ui-');
+  });
+
+  it('is served to the node without a token, and to others with one', () => {
+    expect(agentOf(make('k3s', 'ui.listen=127.0.0.1:8107')).args).toContain('--ui-listen=127.0.0.1:8107');
+    const things = make('k3s', 'ui.listen=:8107', 'ui.tokenSecret=the-page');
+    expect(agentOf(things).args).toContain('--ui-token-file=/run/kilowire-ui/token');
+    expect(agentOf(things).volumeMounts).toContainEqual({
+      name: 'ui-token',
+      mountPath: '/run/kilowire-ui',
+      readOnly: true,
+    });
+    const { volumes } = find<DaemonSet>(things, 'DaemonSet', 'kilowire-agent').spec.template.spec;
+    // 256 is 0400, as the API wants it.
+    expect(volumes).toContainEqual({
+      name: 'ui-token',
+      secret: { secretName: 'the-page', defaultMode: 256 },
+    });
+    for (const open of [':8107', '0.0.0.0:8107', '10.0.0.1:8107', '[::]:8107'])
+      expect(() => make('k3s', `ui.listen=${open}`)).toThrow('ui.tokenSecret');
+  });
+});
+
 describe('CoreDNS', () => {
   interface Deployment {
     readonly spec: {
