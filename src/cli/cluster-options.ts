@@ -3,14 +3,12 @@
  * Source: `kgctl --help`; kubectl's --kubeconfig, --context, $KUBECONFIG.
  * @module
  */
-import { existsSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ClusterSnapshot } from '../admin/cluster-snapshot.ts';
 import type { GranularityFlag, Mesh } from '../admin/mesh.ts';
 import type { KubernetesClient } from '../agent/kubernetes/client.ts';
 import type { ClusterAccess } from '../agent/kubernetes/cluster-access.ts';
+import { kubeconfigPaths } from './kubeconfig-paths.ts';
 import { remark } from './output.ts';
 import { version } from './version.ts';
 
@@ -73,15 +71,6 @@ export const withCluster = (command: Command): Command => {
 export const withPersistentFlags = (program: Command): Command => {
   for (const option of [...options(), portOption()]) program.addOption(option.hideHelp());
   return program;
-};
-
-/** The files kubectl would read: those of $KUBECONFIG, else the home directory's; then that of k3s. Only what exists. */
-const kubeconfigPaths = (given: string | undefined, environment: NodeJS.ProcessEnv): readonly string[] => {
-  if (given !== undefined) return [given];
-  const named = (environment.KUBECONFIG ?? '').split(delimiter).filter((path) => path !== '');
-  const usual = [join(environment.HOME || homedir(), '.kube/config'), '/etc/rancher/k3s/k3s.yaml'];
-  const found = (named.length > 0 ? named : usual).filter((path) => existsSync(path));
-  return found.length > 0 ? found : named.slice(0, 1);
 };
 
 /** Whether anything says where the API is. */
