@@ -42,7 +42,9 @@ const ask = (address: string): string[] => ['curl', '-s', '-m', '5', `http://${a
 const pods = (node: KubeNode, count: number, prefix = 'p'): object[] =>
   Array.from({ length: count }, (_, index) => webPod(`${node.name}-${prefix}${index}`, node.name));
 
-describe.skipIf(binaries === undefined).each(runtimes)('kubelets $name', ({ containerd, proxy }) => {
+const cases = runtimes.map((runtime) => [runtime.name, runtime] as const);
+
+describe.skipIf(binaries === undefined).each(cases)('kubelets %s', (_, { containerd, proxy }) => {
   let cluster: KubeCluster;
   let server: KubeNode;
   let agent: KubeNode;
