@@ -72,6 +72,7 @@ export class Connection {
   #wanted = Promise.withResolvers<void>();
   #port: number;
   #wasThere = false;
+  #isNamed = false;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -158,7 +159,6 @@ export class Connection {
       return;
     }
     this.#dns = new SplitDns({ ...dns, interfaceName, servers: reached.map(formatAddress), log });
-    await this.#dns.start();
   }
 
   #want(): void {
@@ -203,6 +203,10 @@ export class Connection {
     this.#warn(faults);
     if (touched + changed > 0)
       log.info('in the mesh', { nodes: topology.segments.length, peers: touched, routes: changed });
+    if (this.#isNamed) return;
+    // Who asks before there is a way to the resolver waits for seconds.
+    this.#isNamed = true;
+    await this.#dns?.start();
   }
 
   /** The Peer must have come by the watch; one that went was taken away by somebody. */
