@@ -58,6 +58,15 @@ export class Outside {
     await this.#cluster.until('systemd-resolved', isTold);
   }
 
+  /** A CoreDNS of the laptop's own, while something is done; names it is not told of go out. */
+  async withOwn(coreDns: string, corefile: string, done: () => Promise<void>): Promise<void> {
+    const others = `. {\n    forward . ${this.#internet.address}\n}\n`;
+    await this.onLaptop('sh', '-c', 'printf %s "$1" > /run/Corefile', 'sh', `${corefile}\n${others}`);
+    this.#laptop.start('coredns', coreDns, '-conf', '/run/Corefile');
+    await done();
+    await this.#laptop.end('coredns');
+  }
+
   onLaptop(...command: readonly string[]): Promise<string> {
     return this.#laptop.exec('env', ...this.#environment, ...command);
   }

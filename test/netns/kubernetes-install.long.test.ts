@@ -4,6 +4,8 @@
  * on a laptop that joined, agents and devices are replaced under traffic, and an agent can touch no Node but its own.
  * @module
  */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { buildKubernetes } from '../kube/binaries.ts';
 import { clusterObstacle, KubeCluster } from '../kube/cluster.ts';
@@ -12,7 +14,8 @@ import { applyManifests, builtImage, daemonLogs, daemonPods, importImage } from 
 import { addressOf, isReady, unreachable, webPod } from '../kube/kilowire-pods.ts';
 import { isTrue, type KubeObject } from '../kube/kubectl.ts';
 import { Outside, page } from '../kube/outside.ts';
-import { Folder, has } from './host.ts';
+import { codeBlocks } from '../repo/markdown-blocks.ts';
+import { Folder, has, root } from './host.ts';
 import { SystemdResolved } from './systemd-resolved.ts';
 
 const obstacle = clusterObstacle() ?? (has('curl') ? undefined : 'not on this machine: curl');
@@ -175,6 +178,17 @@ describe.skipIf(image === undefined)('a cluster that is given our network', { ti
       await outside.disconnect('INT');
       await outside.expectNoNames();
       expect(await cluster.list('peers.kilo.squat.ai')).toEqual([]);
+    });
+
+    test('resolves names on a laptop, by another CoreDNS as docs/clients.md has it', async () => {
+      const blocks = codeBlocks(readFileSync(join(root, 'docs/clients.md'), 'utf8'));
+      const corefile = blocks.find(({ lines }) => lines.some((line) => line.includes('forward . ')));
+      await outside.withOwn(coreDns ?? '', corefile?.lines.join('\n') ?? '', async () => {
+        outside.connect('--dns', 'none');
+        await outside.expectNames();
+        await outside.disconnect('TERM');
+      });
+      await outside.expectNoNames();
     });
 
     test.skipIf(resolved === undefined)('resolves names on a laptop, by systemd-resolved', async () => {
