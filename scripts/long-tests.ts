@@ -8,7 +8,7 @@
 export const longTests: Readonly<Record<string, readonly string[]>> = {
   device: ['wireguard-go-netns', 'device-matrix', 'device-takeover', 'kernel-interop'],
   cni: ['cni-differential', 'cni-trials', 'cni-vlan'],
-  mesh: ['agent-foreign-device', 'agent-stacks', 'kernel-host', 'mesh-file', 'mixed-kilo'],
+  mesh: ['agent-foreign-device', 'agent-stacks', 'kernel-host', 'mesh-file', 'mixed-kilo', 'relay'],
   outage: ['agent-outage', 'lab-calm', 'leader-failover'],
   install: [
     'client-go',

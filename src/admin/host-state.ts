@@ -10,7 +10,7 @@ import type { PathOptions } from '../routing/packet-path.ts';
 import { routeWords, ruleWords } from '../routing/route-words.ts';
 import { desiredRoutes } from '../routing/routes.ts';
 import type { MeshPeer, Segment, Topology } from '../routing/topology.ts';
-import { tunnelledSegments } from '../routing/wireguard-config.ts';
+import { keepaliveWith, tunnelledSegments, tunnelNetworks } from '../routing/wireguard-config.ts';
 
 export type Part = 'interface' | 'peer' | 'route' | 'rule' | 'filter';
 
@@ -62,11 +62,11 @@ export const hostState = (topology: Topology, options: PathOptions): HostState =
 const peerWords = (topology: Topology, owner: Segment | MeshPeer, name: string): string => {
   const isSegment = 'leader' in owner;
   const { endpointInForce } = owner;
-  const keepalive = topology.self.persistentKeepalive;
+  const keepalive = keepaliveWith(topology, owner);
   return [
     `${isSegment ? 'node' : 'peer'} ${name}`,
     endpointInForce === undefined ? 'endpoint unknown' : `endpoint ${formatMeshEndpoint(endpointInForce)}`,
-    `allowed ${topology.claims.networksOf(owner).map(formatCidr).join(', ') || 'nothing'}`,
+    `allowed ${tunnelNetworks(topology, owner).map(formatCidr).join(', ') || 'nothing'}`,
     ...(keepalive === 0 ? [] : [`keepalive ${keepalive} s`]),
     // Whether there is one, and which key it is with; never the secret.
     `key ${isSegment ? owner.leader.key : owner.key}`,

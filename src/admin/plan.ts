@@ -93,6 +93,28 @@ const meshChanges = (before: Topology | null, after: Topology | null): string[] 
       );
   }
   for (const location of was.keys()) if (!is.has(location)) sentences.push(`"${location}" leaves.`);
+  return [...sentences, ...relayChanges(before, after)];
+};
+
+const relayChanges = (before: Topology | null, after: Topology | null): string[] => {
+  const relaysIn = (topology: Topology | null) =>
+    new Map(
+      (topology?.apart ?? []).map(({ ends: [a, b], relay }) => [
+        `"${a.location}" and "${b.location}"`,
+        relay?.location ?? null,
+      ]),
+    );
+  const [was, is] = [relaysIn(before), relaysIn(after)];
+  const sentences: string[] = [];
+  for (const [pair, relay] of is) {
+    const old = was.get(pair);
+    if (relay === old) continue;
+    sentences.push(
+      relay === null
+        ? `What ${pair} send each other is passed on by nobody any more.`
+        : `What ${pair} send each other is passed on by "${relay}"${old == null ? '' : ` in place of "${old}"`}.`,
+    );
+  }
   return sentences;
 };
 

@@ -38,6 +38,10 @@ const REMEDIES: Readonly<Record<string, string>> = {
     'Look at the node that was replaced: its power, its link, its FORWARD chain (kilowire doctor on it). It leads again by itself when Kilo would prefer it and it has been well for a minute.',
   'leader-failing':
     'Nothing, if only a member behind it is down; otherwise look at its link and its FORWARD chain (kilowire doctor on it). It is replaced when half of those who watch say so.',
+  relayed:
+    'Nothing, if the traffic may go there: the annotation kilowire.dev/relay=false on a node takes its location out, =true puts it before others. A public address, or a port forwarded to UDP 51820 and set as kilo.squat.ai/force-endpoint, on one of the two makes it needless.',
+  'no-relay':
+    'Let UDP pass between the two (a public address, or a forwarded port set as kilo.squat.ai/force-endpoint), or have a node that both reach, on which kilowire.dev/relay is not "false".',
   'leader-failover-off':
     'Run kilowire agent of this release on every node, none with --leader-failover=false and all with CAP_NET_RAW.',
   'granularity-differs':

@@ -6,6 +6,7 @@
 import { formatAddress, formatCidr } from '../noise/ip.ts';
 import { isPublic } from '../routing/ip-prefix.ts';
 import { whyLeads, withoutFailover } from '../routing/leader.ts';
+import { type MeshJson, relayedPairs } from '../routing/mesh-json.ts';
 import { formatMeshEndpoint, isReadyNode, whyNotReady } from '../routing/node.ts';
 import type { Segment, Topology } from '../routing/topology.ts';
 import type { Mesh } from './mesh.ts';
@@ -41,6 +42,8 @@ export interface StatusReport {
     readonly discovered: boolean;
     readonly members: readonly string[];
   }[];
+  /** Leaders without a tunnel of their own, and who passes on what they send each other. */
+  readonly relayed: MeshJson['relayed'];
   readonly nodes: readonly {
     readonly name: string;
     readonly location: string;
@@ -94,6 +97,7 @@ export const statusReport = ({ mesh, topology, tunnels, found }: StatusParts): S
       discovered: segment.endpointInForce !== segment.leader.endpoint,
       members: segment.members.map(({ name }) => name),
     })),
+    relayed: relayedPairs(topology),
     nodes: snapshot.nodes.map(({ node }) => ({
       name: node.name,
       location: node.location,
@@ -126,6 +130,7 @@ const NOTICES = new Set([
   'not-dialable',
   'range-has-host-bits',
   'peer-ip-is-default-route',
+  'relayed',
 ]);
 
 export const problem = (code: string, kind: string, name: string, what: string): StatusProblem => ({

@@ -3,6 +3,7 @@
  * @module
  */
 import { formatAddress, isIpv6 } from '../noise/ip.ts';
+import { relayedPairs } from '../routing/mesh-json.ts';
 import { privateAddressOf } from '../routing/node.ts';
 import type { Topology } from '../routing/topology.ts';
 import type { AgentAnswer, AgentReach, AskedAgent } from './agent-reach.ts';
@@ -60,7 +61,7 @@ export const gatherStatus = async (mesh: Mesh, options: StatusOptions): Promise<
     ...reports.flatMap(({ faults }) =>
       faults.map(({ code, subject, message }) => problem(code, subject.kind, subject.name, message)),
     ),
-    ...deadTunnels(tunnels),
+    ...deadTunnels(tunnels, topology),
     ...localProblems(mesh, device, here, options.now),
     ...unasked(options.reach, here),
   ];
@@ -71,12 +72,18 @@ export const gatherStatus = async (mesh: Mesh, options: StatusOptions): Promise<
   };
 };
 
-const deadTunnels = (tunnels: readonly Tunnel[]): StatusProblem[] =>
-  tunnels
+/** Where a relay has taken over, that they are never answered is known. */
+const deadTunnels = (tunnels: readonly Tunnel[], topology: Topology): StatusProblem[] => {
+  const relayed = new Set(
+    relayedPairs(topology).flatMap(({ between: [a, b] }) => [`${a} ${b}`, `${b} ${a}`]),
+  );
+  return tunnels
     .filter((tunnel) => tunnel.endpoint !== null && tunnel.sentBytes > 0 && tunnel.handshakeAge === null)
+    .filter(({ from, to }) => !relayed.has(`${from} ${to}`))
     .map(({ from, to, endpoint }) =>
       problem('no-handshake', 'node', to, `${from} dials ${to} at ${endpoint} and was never answered.`),
     );
+};
 
 const localProblems = (
   mesh: Mesh,

@@ -26,6 +26,7 @@ import type { AgentOptions } from './options.ts';
 import { abilitiesFor } from './own-annotations.ts';
 import { OwnWords } from './own-words.ts';
 import { PassWatch } from './pass-watch.ts';
+import { RelayWatch } from './relay-watch.ts';
 import { RotationWatch } from './rotation-watch.ts';
 import { statusOf } from './status.ts';
 import type { Surroundings, SurroundingsHooks } from './surroundings.ts';
@@ -62,6 +63,7 @@ export class Agent {
   readonly #listening: Listening;
   readonly #rotation: RotationWatch;
   readonly #leaders: LeaderWatch | null;
+  readonly #relays: RelayWatch | null;
   readonly #abilities: ReadonlySet<Ability>;
   #outcome: PassOutcome | null = null;
   #wanted = Promise.withResolvers<void>();
@@ -135,6 +137,14 @@ export class Agent {
     this.#abilities = abilitiesFor({ ...options, leaderFailover: this.#leaders !== null });
     const onDue = () => this.#want();
     this.#rotation = new RotationWatch({ key, clock, log, read: () => observed(device), onDue });
+    this.#relays = options.relay
+      ? new RelayWatch({
+          clock,
+          read: () => observed(device),
+          heartBeats: () => new Map(this.#cluster.others.map(({ name, lastSeen }) => [name, lastSeen])),
+          onNews: onDue,
+        })
+      : null;
     const own = { hostname, cluster: this.#cluster, abilities: this.#abilities, leases: this.#leases };
     this.#words = new OwnWords({ client, ...own });
     this.#pass = new MeshPass({
@@ -151,6 +161,7 @@ export class Agent {
       onDeviceStarted: () => log.info('started the device', { interface: interfaceName }),
       abilities: this.#abilities,
       verdict: () => this.#leaders?.verdict ?? NO_VERDICT,
+      unreached: () => this.#relays?.unreached ?? new Map(),
     });
     this.#listening = new Listening({
       look: async () =>
@@ -205,6 +216,7 @@ export class Agent {
     this.#listening.rest();
     this.#rotation.rest();
     this.#leaders?.end();
+    this.#relays?.end();
     watch.close();
     this.#log.info('caught interrupt; gracefully cleaning up; see you next time!');
     const { departed } = this.#cluster;
@@ -293,6 +305,7 @@ export class Agent {
       this.#tell(outcome.faults);
       if (this.#words.hasNews(outcome.annotations)) this.#heartBeat.now();
       this.#leaders?.follow(outcome.topology);
+      this.#relays?.after(outcome.topology, outcome.device);
     } catch (error) {
       this.#metrics.error({ event: 'apply' });
       const subject = { kind: 'node', name: this.#options.hostname } as const;

@@ -28,8 +28,10 @@ import {
   NEXT_KEY,
   ownPart,
   PSK_KEY,
+  RELAY,
   ROTATE_KEY,
   STABLE_ADDRESS,
+  UNREACHED,
 } from './own-annotations.ts';
 
 const PREFIX = 'kilo.squat.ai/';
@@ -79,6 +81,7 @@ export const nodeRecord = (resource: NodeResource, topologyLabel = DEFAULT_TOPOL
   const wireguardIP = reader.cidr(WIREGUARD_IP);
   const cniCompatibilityIP = reader.cidr(CNI_COMPATIBILITY_IP);
   const granularity = granularityOf(annotations[GRANULARITY]);
+  reader.permission(RELAY);
   const node: Node = {
     name,
     location: annotations[LOCATION] ?? labels[topologyLabel] ?? '',
@@ -146,6 +149,13 @@ class Reader {
     return 0;
   }
 
+  /** What is no permission forbids: traffic costs money. */
+  permission(name: string): void {
+    const text = this.#annotations[name] ?? 'true';
+    if (text === 'true' || text === 'false') return;
+    this.faults.push(`The annotation ${name} is taken for "false": "${shortened(text)}" is not "true".`);
+  }
+
   discovered(name: string): ReadonlyMap<string, MeshEndpoint> {
     const text = this.#annotations[name] ?? '';
     if (text === '') return new Map();
@@ -156,11 +166,12 @@ class Reader {
   }
 
   #fault(name: string, text: string, wanted: string): undefined {
-    const shown = text.length > 60 ? `${text.slice(0, 60)}…` : text;
-    this.faults.push(`The annotation ${name} is ignored: "${shown}" is not ${wanted}.`);
+    this.faults.push(`The annotation ${name} is ignored: "${shortened(text)}" is not ${wanted}.`);
     return undefined;
   }
 }
+
+const shortened = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
 
 const parseDiscovered = (text: string): Map<string, MeshEndpoint> | null => {
   let parsed: unknown;
@@ -262,6 +273,7 @@ export const AGENT_ANNOTATIONS: readonly string[] = [
   KEY_ROTATED,
   LEADS,
   FAILING_LEADERS,
+  UNREACHED,
   INTERNAL_IPV6,
 ];
 

@@ -11,6 +11,7 @@ import { withInferred } from '../routing/inferred-leaders.ts';
 import { keyText } from '../routing/key-text.ts';
 import { type Ability, isReadyNode, type MeshEndpoint, type Node } from '../routing/node.ts';
 import type { Peer } from '../routing/peer.ts';
+import { publishedUnreached, type UnreachedSegments } from '../routing/relays.ts';
 import { buildTopology, type Topology } from '../routing/topology.ts';
 import { wireguardConfig } from '../routing/wireguard-config.ts';
 import { AgentError, sentenceOf } from './agent-error.ts';
@@ -33,6 +34,8 @@ import {
   PSK_KEY,
   STABLE_ADDRESS,
   stableAddressText,
+  UNREACHED,
+  unreachedText,
 } from './own-annotations.ts';
 import { discoveredBy, type OwnEndpoint, ownEndpoint, ownInternalIP } from './own-node.ts';
 import type { MeshDevice } from './surroundings.ts';
@@ -58,6 +61,8 @@ export interface MeshPassContext {
   readonly abilities: ReadonlySet<Ability>;
   /** What this node says of leaders, itself and others. */
   readonly verdict: () => Verdict;
+  /** Segments that this node does not reach, each since when in Unix seconds. */
+  readonly unreached: () => ReadonlyMap<string, number>;
 }
 
 export interface PassOutcome {
@@ -154,6 +159,7 @@ export class MeshPass {
         ...said(own, PSK_KEY, this.#context.pskKey ?? ''),
         ...said(own, LEADS, leaderClaimText(self.leaderClaim ?? null)),
         ...said(own, FAILING_LEADERS, failingLeadersText(self.failingLeaders)),
+        ...said(own, UNREACHED, unreachedWords(publishedUnreached(topology, this.#context.unreached()))),
         ...(options.stableAddresses
           ? { [STABLE_ADDRESS]: stableAddressText({ segment: location, address: wireguardIP }) }
           : {}),
@@ -264,6 +270,9 @@ export class MeshPass {
 /** What most nodes never have to say is not said emptily. */
 const said = ({ annotations }: OwnNode, name: string, text: string): Readonly<Record<string, string>> =>
   text === '' && (annotations[name] ?? '') === '' ? {} : { [name]: text };
+
+const unreachedWords = (unreached: UnreachedSegments | null): string =>
+  unreached === null ? '' : unreachedText(unreached);
 
 /** Keys of those whose endpoint is where they were last heard. */
 const roamersOf = ({ segments, segment, peers }: Topology): readonly string[] => [

@@ -46,6 +46,7 @@ export interface AgentFlags {
   readonly presharedKeys: boolean;
   readonly prioritisePrivateAddresses: boolean;
   readonly pskDir: string;
+  readonly relay: boolean;
   readonly resyncPeriod: string;
   readonly routeInternalIp: boolean;
   readonly serviceCidr: readonly string[];
@@ -89,6 +90,7 @@ export const DEFAULT_FLAGS: AgentFlags = {
   presharedKeys: false,
   prioritisePrivateAddresses: false,
   pskDir: '',
+  relay: true,
   resyncPeriod: '30s',
   routeInternalIp: true,
   serviceCidr: [],
@@ -143,6 +145,8 @@ export interface AgentOptions {
   readonly prioritisePrivateAddresses: boolean;
   /** A preshared key for each node, from somewhere else. */
   readonly pskDirectory: string | null;
+  /** Go through a third where two segments do not reach each other, and pass on what others send. */
+  readonly relay: boolean;
   readonly resyncMs: number;
   readonly serviceCIDRs: readonly Cidr[];
   /** Segments keep their mesh addresses, where all agents do so. */
@@ -202,6 +206,7 @@ export const agentOptions = (flags: AgentFlags): AgentOptions => {
     presharedKeys: flags.presharedKeys,
     prioritisePrivateAddresses: flags.prioritisePrivateAddresses,
     pskDirectory: flags.pskDir === '' ? null : flags.pskDir,
+    relay: flags.relay,
     resyncMs: durationMs('resync-period', flags.resyncPeriod),
     serviceCIDRs: flags.serviceCidr.map((text) => cidrOf('service-cidr', text)),
     stableAddresses: flags.stableAddresses,

@@ -7,7 +7,9 @@ import { formatAddress, parseAddress } from '../noise/ip.ts';
 import { isKey } from '../routing/key-text.ts';
 import type { ClaimReason, LeaderClaim } from '../routing/leader.ts';
 import type { Ability, Node } from '../routing/node.ts';
+import type { Unreached, UnreachedSegments } from '../routing/relays.ts';
 import type { AddressClaim } from '../routing/stable-addresses.ts';
+import { compareText } from '../routing/text-order.ts';
 
 const PREFIX = 'kilowire.dev/';
 
@@ -20,6 +22,11 @@ export const STABLE_ADDRESS = `${PREFIX}stable-address`;
 export const LEADS = `${PREFIX}leads`;
 /** Leaders of other segments that it finds failing, with since when: "eu-1=1795233627,us-1=1795233630". */
 export const FAILING_LEADERS = `${PREFIX}failing-leaders`;
+
+/** Segments that it, as a leader, does not reach, since when, and who passes on what they send each other, as JSON. */
+export const UNREACHED = `${PREFIX}unreached`;
+/** Written by the user: "true" offers the node's location as a relay, all else forbids it. */
+export const RELAY = `${PREFIX}relay`;
 
 /** Base64: the public half of the node's second key pair. */
 export const PSK_KEY = `${PREFIX}psk-key`;
@@ -38,6 +45,7 @@ const ALWAYS: readonly Ability[] = ['kilowire'];
 export interface AbilityOptions {
   readonly stableAddresses: boolean;
   readonly leaderFailover: boolean;
+  readonly relay: boolean;
   readonly presharedKeys: boolean;
   readonly pskDirectory: string | null;
 }
@@ -45,6 +53,7 @@ export interface AbilityOptions {
 export const abilitiesFor = ({
   stableAddresses,
   leaderFailover,
+  relay,
   presharedKeys,
   pskDirectory,
 }: AbilityOptions): Set<Ability> =>
@@ -53,6 +62,7 @@ export const abilitiesFor = ({
     ...(leaderFailover ? (['leader-failover'] as const) : []),
     ...(presharedKeys ? (['preshared-keys'] as const) : []),
     ...(pskDirectory === null ? [] : (['psk-dir'] as const)),
+    ...(relay ? (['relay'] as const) : []),
     ...(stableAddresses ? (['stable-addresses'] as const) : []),
   ]);
 
@@ -113,18 +123,50 @@ const failingLeadersOf = (text: string): ReadonlyMap<string, number> =>
     [...text.matchAll(/([^,=]+)=(\d{1,15})(?:,|$)/g)].map(([, leader = '', at]) => [leader, Number(at)]),
   );
 
+/** Sorted, so that the same is the same text. */
+export const unreachedText = (unreached: UnreachedSegments): string =>
+  JSON.stringify(Object.fromEntries([...unreached].toSorted(([a], [b]) => compareText(a, b))));
+
+/** One that cannot be read is none. */
+const unreachedOf = (text: string): UnreachedSegments | null => {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
+  const unreached = new Map<string, Unreached>();
+  for (const [segment, value] of Object.entries(parsed)) {
+    const { since, relay } = (value ?? {}) as { since?: unknown; relay?: unknown };
+    if (typeof since !== 'number' || !Number.isSafeInteger(since)) continue;
+    unreached.set(segment, { since, ...(typeof relay === 'string' ? { relay } : {}) });
+  }
+  return unreached;
+};
+
 /** The part of a node's record that comes from here. */
 export const ownPart = (
   annotations: Readonly<Record<string, string>>,
   lastSeen: string,
 ): Pick<
   Node,
-  'abilities' | 'stableAddress' | 'leaderClaim' | 'failingLeaders' | 'nextKey' | 'knownKeys' | 'pskKey'
+  | 'abilities'
+  | 'stableAddress'
+  | 'leaderClaim'
+  | 'failingLeaders'
+  | 'unreached'
+  | 'relay'
+  | 'nextKey'
+  | 'knownKeys'
+  | 'pskKey'
 > => {
   const abilities = abilitiesOf(annotations[ABILITIES] ?? '', lastSeen);
   const stableAddress = stableAddressOf(annotations[STABLE_ADDRESS] ?? '');
   const leaderClaim = leaderClaimOf(annotations[LEADS] ?? '');
   const failingLeaders = failingLeadersOf(annotations[FAILING_LEADERS] ?? '');
+  const unreached = unreachedOf(annotations[UNREACHED] ?? '');
+  const relay = annotations[RELAY];
   const nextKey = annotations[NEXT_KEY] ?? '';
   const pskKey = annotations[PSK_KEY] ?? '';
   const knownKeys = (annotations[KNOWN_KEYS] ?? '').split(',').filter(isKey);
@@ -133,6 +175,8 @@ export const ownPart = (
     ...(stableAddress === null ? {} : { stableAddress }),
     ...(leaderClaim === null ? {} : { leaderClaim }),
     ...(failingLeaders.size === 0 ? {} : { failingLeaders }),
+    ...(unreached === null ? {} : { unreached }),
+    ...(relay === undefined ? {} : { relay: relay === 'true' }),
     // Of an agent that is gone nothing is to be expected.
     ...(abilities !== null && isKey(nextKey) ? { nextKey } : {}),
     ...(knownKeys.length === 0 ? {} : { knownKeys }),
@@ -146,11 +190,13 @@ export const ownFingerprint = (
   { abilities }: Pick<Node, 'abilities'>,
 ): readonly unknown[] => [[...(abilities ?? [])], ...OWN_ANNOTATIONS.map((name) => annotations[name] ?? '')];
 
-/** Written by the agent; the heart-beat of the abilities is no news. */
+/** The heart-beat of the abilities is no news. */
 export const OWN_ANNOTATIONS: readonly string[] = [
   STABLE_ADDRESS,
   LEADS,
   FAILING_LEADERS,
+  UNREACHED,
+  RELAY,
   ROTATE_KEY,
   NEXT_KEY,
   PSK_KEY,

@@ -41,8 +41,9 @@ export const statusOf = ({
   granularity: topology?.granularity ?? null,
   /** Whether leaders that fail are replaced: all agents must know how. */
   leaderFailover: topology?.claimsCount ?? null,
-  segments: (topology?.segments ?? []).map(
-    ({ location, leader, claim, members, wireguardIP, endpointInForce }) => ({
+  segments: (topology?.segments ?? []).map((segment) => {
+    const { location, leader, claim, members, wireguardIP, endpointInForce } = segment;
+    return {
       location,
       leader: leader.name,
       why: whyLeads(leader, members, claim),
@@ -50,9 +51,11 @@ export const statusOf = ({
       members: members.map(({ name }) => name),
       wireguardIP: formatAddress(wireguardIP),
       endpoint: formatMeshEndpoint(endpointInForce),
+      /** The leader who passes on what is for it; null: its own tunnel does. */
+      relay: topology?.relays.get(segment)?.leader.name ?? null,
       tunnel: tunnelOf(device, leader.key),
-    }),
-  ),
+    };
+  }),
   peers: (topology?.peers ?? []).map(({ name, key, endpointInForce }) => ({
     name,
     endpoint: endpointInForce === undefined ? null : formatMeshEndpoint(endpointInForce),

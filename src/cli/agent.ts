@@ -64,6 +64,7 @@ export const agentCommand = (): Command =>
     .option('--preshared-keys [bool]', 'derive a preshared key with each node that does so', truth, false)
     .option('--prioritise-private-addresses [bool]', 'dial this node at its private address', truth, false)
     .option('--psk-dir <dir>', 'preshared keys by node name, as a post-quantum exchange writes them', '')
+    .option('--relay [bool]', 'pass on packets of segments that do not reach each other', truth, true)
     .option('--resync-period <duration>', 'look at everything again this often', '30s')
     .option('--route-internal-ip [bool]', 'route to private addresses of other locations', truth, true)
     .option('--service-cidr <ranges>', 'destinations that are not masqueraded', words, [])

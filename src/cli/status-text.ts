@@ -18,6 +18,7 @@ export function statusText(status: Status, paint: Paint): string {
   ];
   const parts = [paint('bold', facts.join('; '))];
   if (status.segments.length > 0) parts.push(segmentsTable(status));
+  if (status.relayed.length > 0) parts.push(relayedTable(status));
   parts.push(nodesTable(status));
   if (status.peers.length > 0) parts.push(peersTable(status));
   if (status.tunnels.length > 0) parts.push(tunnelsTable(status.tunnels));
@@ -39,6 +40,17 @@ const segmentsTable = ({ segments }: Status): string =>
       String(members.length),
     ]),
     [5],
+  );
+
+const relayedTable = ({ relayed }: Status): string =>
+  formatTable(
+    ['BETWEEN', 'AND', 'RELAY', 'SINCE'],
+    relayed.map(({ between: [a, b], relay, since }) => [
+      a,
+      b,
+      relay,
+      new Date(since * 1000).toISOString().replace(/\.\d+Z$/, 'Z'),
+    ]),
   );
 
 const nodesTable = ({ nodes }: Status): string =>

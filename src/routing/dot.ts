@@ -7,10 +7,12 @@
 
 import { formatAddress, formatCidr } from '../noise/ip.ts';
 import { formatMeshEndpoint, podCIDROf, type ReadyNode } from './node.ts';
+import { relayBetween } from './relays.ts';
 import { areCoLocated, type Segment, type Topology } from './topology.ts';
 
 export const toDot = (topology: Topology): string => {
-  const { segments, peers } = topology;
+  const { segments, peers, apart } = topology;
+  const between = relayBetween(apart);
   const lines = [
     'digraph kilo {',
     `\tlabel=${quote(formatCidr(topology.subnet))};`,
@@ -24,8 +26,12 @@ export const toDot = (topology: Topology): string => {
   // A full mesh has a line for every pair: the names are quoted once.
   const leaders = segments.map((segment) => ({ segment, name: quote(segment.leader.name) }));
   for (const [index, a] of leaders.entries())
-    for (const b of leaders.slice(index + 1))
-      lines.push(`\t${a.name}->${b.name}[ ${areCoLocated(a.segment, b.segment) ? NEIGHBOUR : TUNNEL} ];`);
+    for (const b of leaders.slice(index + 1)) {
+      const relay = between(a.segment, b.segment);
+      const isNear = areCoLocated(a.segment, b.segment);
+      const attributes = relay ? relayed(relay) : isNear ? NEIGHBOUR : TUNNEL;
+      lines.push(`\t${a.name}->${b.name}[ ${attributes} ];`);
+    }
   for (const segment of segments)
     for (const peer of peers) lines.push(edge(segment.leader.name, peer.name, PEER));
   for (const [location, group] of byNodeLocation(segments)) {
@@ -44,6 +50,10 @@ export const toDot = (topology: Topology): string => {
 const TUNNEL = 'dir=both';
 const PEER = 'dir=both, style=dashed';
 const NEIGHBOUR = 'arrowhead=none, arrowtail=none, dir=both, style=dotted';
+
+/** kgctl knows no relays, and has no text for them. */
+const relayed = ({ leader }: Segment): string =>
+  `dir=both, style=dotted, label=${quote(`through ${leader.name}`)}`;
 
 const edge = (from: string, to: string, attributes: string): string =>
   `\t${quote(from)}->${quote(to)}[ ${attributes} ];`;

@@ -32,7 +32,11 @@ export const toMermaid = (topology: Topology): string => {
   for (const [index, a] of segments.entries())
     for (const b of segments.slice(index + 1))
       if (areCoLocated(a, b)) lines.push(`  ${idOf(a.leader)} -.- ${idOf(b.leader)}`);
-  for (const [a, b] of tunnelPairs(segments)) lines.push(`  ${idOf(a.leader)} === ${idOf(b.leader)}`);
+  for (const [a, b] of tunnelPairs(topology)) lines.push(`  ${idOf(a.leader)} === ${idOf(b.leader)}`);
+  for (const { ends, relay } of topology.apart) {
+    const [a, b] = ends.map(({ leader }) => idOf(leader));
+    if (relay !== null) lines.push(`  ${a} -. "through ${escaped(relay.leader.name)}" .- ${b}`);
+  }
   for (const { leader } of segments)
     for (const index of peers.keys()) lines.push(`  ${idOf(leader)} --- p${index}`);
   return `${lines.join('\n')}\n`;

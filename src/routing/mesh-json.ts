@@ -6,6 +6,7 @@
 
 import { formatAddress, formatCidr } from '../noise/ip.ts';
 import { formatMeshEndpoint } from './node.ts';
+import { relayBetween } from './relays.ts';
 import { areCoLocated, type Segment, type Topology } from './topology.ts';
 
 export interface MeshJson {
@@ -37,6 +38,13 @@ export interface MeshJson {
   }[];
   /** Pairs of names: leaders with each other, then every leader with every Peer. */
   readonly tunnels: readonly (readonly [string, string])[];
+  /** Pairs of leaders without a tunnel of their own, and who passes on what they send each other. */
+  readonly relayed: readonly {
+    readonly between: readonly [string, string];
+    readonly relay: string;
+    /** Unix seconds. */
+    readonly since: number;
+  }[];
   readonly problems: readonly { readonly code: string; readonly subject: string; readonly message: string }[];
 }
 
@@ -68,16 +76,29 @@ export const meshJson = (topology: Topology): MeshJson => ({
     publicKey: peer.key,
   })),
   tunnels: tunnelsOf(topology),
+  relayed: relayedPairs(topology),
   problems: topology.problems.map(({ code, subject, message }) => ({ code, subject: subject.name, message })),
 });
 
-/** Pairs of segments that have a tunnel with each other. */
-export const tunnelPairs = (segments: readonly Segment[]): (readonly [Segment, Segment])[] =>
-  segments.flatMap((a, index) =>
-    segments.slice(index + 1).flatMap((b) => (areCoLocated(a, b) ? [] : [[a, b] as const])),
+export const relayedPairs = ({ apart }: Pick<Topology, 'apart'>): MeshJson['relayed'] =>
+  apart.flatMap(({ ends: [a, b], relay, since }) =>
+    relay === null ? [] : [{ between: [a.leader.name, b.leader.name], relay: relay.leader.name, since }],
   );
 
-const tunnelsOf = ({ segments, peers }: Topology): (readonly [string, string])[] => [
-  ...tunnelPairs(segments).map(([a, b]) => [a.leader.name, b.leader.name] as const),
-  ...segments.flatMap(({ leader }) => peers.map(({ name }) => [leader.name, name] as const)),
+/** Pairs of segments that have a tunnel with each other. */
+export const tunnelPairs = ({
+  segments,
+  apart,
+}: Pick<Topology, 'segments' | 'apart'>): (readonly [Segment, Segment])[] => {
+  const between = relayBetween(apart);
+  return segments.flatMap((a, index) =>
+    segments.slice(index + 1).flatMap((b) => (areCoLocated(a, b) || between(a, b) ? [] : [[a, b] as const])),
+  );
+};
+
+const tunnelsOf = (topology: Topology): (readonly [string, string])[] => [
+  ...tunnelPairs(topology).map(([a, b]) => [a.leader.name, b.leader.name] as const),
+  ...topology.segments.flatMap(({ leader }) =>
+    topology.peers.map(({ name }) => [leader.name, name] as const),
+  ),
 ];

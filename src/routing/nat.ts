@@ -10,6 +10,7 @@ import { networkKey } from './ip-prefix.ts';
 import type { Encapsulation, Encapsulator } from './links.ts';
 import { privateAddressOf } from './node.ts';
 import { boundRules } from './peer-bounds.ts';
+import { relayedSegments } from './relays.ts';
 import type { Topology } from './topology.ts';
 
 export type Family = 4 | 6;
@@ -166,6 +167,9 @@ const forwardRules = (topology: Topology): FilterRule[] => {
       if (address === null) return [];
       return forward(hostCidr(address), (way) => `Kilo: forward packets ${way} private IPs`);
     }),
+    ...[...relayedSegments(topology)]
+      .flatMap((segment) => topology.claims.networksOf(segment))
+      .flatMap((cidr) => forward(cidr, (way) => `Kilo: forward packets ${way} relayed segments`)),
   ];
 };
 

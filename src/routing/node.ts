@@ -8,6 +8,7 @@ import { type Address, type Cidr, formatAddress } from '../noise/ip.ts';
 import { isUnspecified } from './ip-prefix.ts';
 import { isKey } from './key-text.ts';
 import type { LeaderClaim } from './leader.ts';
+import type { UnreachedSegments } from './relays.ts';
 import type { AddressClaim } from './stable-addresses.ts';
 
 export type Granularity = 'location' | 'full' | 'cross';
@@ -19,6 +20,7 @@ export type Ability =
   | 'leases'
   | 'preshared-keys'
   | 'psk-dir'
+  | 'relay'
   | 'stable-addresses';
 
 /** Where datagrams go: a name, an address, or a name with the address it resolved to. */
@@ -70,6 +72,10 @@ export interface Node {
   readonly leaderClaim?: LeaderClaim;
   /** Leaders of other segments that it finds failing, each since when in Unix seconds. */
   readonly failingLeaders?: ReadonlyMap<string, number>;
+  /** Segments that it, as a leader, does not reach. */
+  readonly unreached?: UnreachedSegments;
+  /** Its owner's word: whether its location passes on what others send each other; absent: when nobody else is offered. */
+  readonly relay?: boolean;
   /** The address of `cilium_host`, where cilium carries the pods. */
   readonly cniCompatibilityIP?: Cidr;
 }

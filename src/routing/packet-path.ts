@@ -13,7 +13,7 @@ import { desiredFilter, type FilterOptions, type FilterRule } from './nat.ts';
 import { isDialable, type MeshEndpoint, privateAddressOf, type ReadyNode } from './node.ts';
 import { desiredRoutes, MAIN_TABLE, type Plan, type Route, type RouteOptions, type Rule } from './routes.ts';
 import type { MeshPeer, Segment, Topology } from './topology.ts';
-import { tunnelledSegments } from './wireguard-config.ts';
+import { tunnelledSegments, tunnelNetworks } from './wireguard-config.ts';
 
 export interface PathOptions extends FilterOptions, RouteOptions {
   /** What the network under the mesh carries in one packet. */
@@ -287,7 +287,7 @@ const tunnelTo = (
 ): { readonly claimant: Segment | MeshPeer; readonly range: Cidr } | undefined => {
   const claimants = [...tunnelledSegments(topology), ...topology.peers];
   const ranges = claimants.flatMap((claimant) =>
-    topology.claims.networksOf(claimant).map((range) => ({ claimant, range })),
+    tunnelNetworks(topology, claimant).map((range) => ({ claimant, range })),
   );
   return longestMatch(ranges, address, ({ range }) => range);
 };

@@ -10,7 +10,7 @@ import { formatMeshEndpoint, type MeshEndpoint } from './node.ts';
 import type { Peer } from './peer.ts';
 import { RoutingError } from './routing-error.ts';
 import type { MeshPeer, Segment, Topology } from './topology.ts';
-import { tunnelledSegments } from './wireguard-config.ts';
+import { keepaliveWith, tunnelledSegments } from './wireguard-config.ts';
 
 /** One `[Peer]` section. Keys are base64. */
 export interface PrintedPeer {
@@ -32,9 +32,14 @@ export const showNode = (topology: Topology, listenPort = topology.self.endpoint
 /** The sections of `showNode` as values, segments in order first. */
 export const peersOfNode = (topology: Topology): PrintedPeer[] | null => {
   if (!topology.isLeader) return null;
-  const { persistentKeepalive } = topology.self;
+  const { relays, self } = topology;
+  const { persistentKeepalive } = self;
   return [
-    ...tunnelledSegments(topology).map((segment) => ofSegment(segment, persistentKeepalive)),
+    ...tunnelledSegments(topology).map((segment) => {
+      const passedOn = [...relays].flatMap(([other, relay]) => (relay === segment ? [other] : []));
+      const allowedIPs = [...(relays.has(segment) ? [] : [segment]), ...passedOn].flatMap(declaredBy);
+      return { ...ofSegment(segment, keepaliveWith(topology, segment)), allowedIPs };
+    }),
     ...topology.peers.map((peer) => ofPeer(peer, persistentKeepalive, peer.presharedKey)),
   ];
 };
@@ -86,8 +91,13 @@ export const formatPrintedPeer = (peer: PrintedPeer): string => {
   return lines.join('\n');
 };
 
+const declaredBy = ({ allowedIPs, allowedLocationIPs }: Segment): readonly Cidr[] => [
+  ...allowedIPs,
+  ...allowedLocationIPs,
+];
+
 const ofSegment = (segment: Segment, persistentKeepalive: number, presharedKey?: string): PrintedPeer => ({
-  allowedIPs: [...segment.allowedIPs, ...segment.allowedLocationIPs],
+  allowedIPs: declaredBy(segment),
   endpoint: segment.endpointInForce,
   persistentKeepalive,
   ...(presharedKey === undefined ? {} : { presharedKey }),

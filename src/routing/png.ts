@@ -99,6 +99,8 @@ class Artist {
     const runs = pathRuns(text).map((run) => run.map(({ x, y }) => ({ x: x * s, y: y * s })));
     const [start] = runs[0] ?? [];
     if (kind === 'tunnel') this.#canvas.lines(runs, this.#pen(TUNNEL, 2, 0.62));
+    else if (kind === 'relayed')
+      this.#canvas.lines(runs, { ...this.#pen(TUNNEL, 2, 0.62), dashes: [2 * s, 7 * s] });
     else if (kind === 'private')
       this.#canvas.lines(runs, { ...this.#pen(this.#accent, 1.8, 1), dashes: [0.1 * s, 5 * s] });
     else if (kind === 'peer-tunnel')

@@ -10,6 +10,7 @@
 import { formatAddress } from '../noise/ip.ts';
 import { byRank, standBysOf } from './leader.ts';
 import { privateAddressOf, type ReadyNode } from './node.ts';
+import { relayBetween } from './relays.ts';
 import type { Segment, Topology } from './topology.ts';
 import { tunnelledSegments } from './wireguard-config.ts';
 
@@ -61,11 +62,14 @@ export const probePlan = (topology: Topology): ProbePlan => {
   return { outside, inside: null };
 };
 
-/** The segments that come next in order, round the corner. */
+/** The segments that come next in order, round the corner; who is reached through a third would blame the second for it. */
 const observersOf = (topology: Topology, segment: Segment, count = OBSERVERS): readonly Segment[] => {
-  const { segments } = topology;
+  const { segments, apart } = topology;
+  const between = relayBetween(apart);
   const at = segments.indexOf(segment);
-  return [...segments.slice(at + 1), ...segments.slice(0, at)].slice(0, count);
+  return [...segments.slice(at + 1), ...segments.slice(0, at)]
+    .filter((other) => between(segment, other) === undefined)
+    .slice(0, count);
 };
 
 /** Echo requests of IPv4 are all we send. */

@@ -11,6 +11,8 @@ export type ProblemCode =
   | 'subnet-exhausted'
   | 'addresses-not-kept'
   | 'leader-replaced'
+  | 'relayed'
+  | 'no-relay'
   | 'allowed-location-ip-dropped'
   | 'key-repeated'
   | 'pod-cidr-repeated'

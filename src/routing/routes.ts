@@ -85,7 +85,9 @@ export const desiredRoutes = (topology: Topology, options: RouteOptions): Plan =
     // One table holds one route for a destination, and refuses host bits (EINVAL).
     const key = `${route.table} ${networkKey(destination)}`;
     if (kept.has(key)) continue;
-    const mtu = route.device === options.links.wireguard ? options.tunnelMtu?.(claimant) : undefined;
+    // What carries less beyond a relay is the relay's to say.
+    const tunnel = ('leader' in claimant ? topology.relays.get(claimant) : undefined) ?? claimant;
+    const mtu = route.device === options.links.wireguard ? options.tunnelMtu?.(tunnel) : undefined;
     kept.set(key, { ...route, destination, ...(mtu === undefined ? {} : { mtu }) });
   }
   return { routes: [...kept.values()], rules };

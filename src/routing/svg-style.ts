@@ -42,7 +42,8 @@ text { font-family: Inter, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1c2430;
 .value.faint { fill: #7b8594; }
 .centred { text-anchor: middle; }
 .tunnel { fill: none; stroke: #4a6fa5; stroke-width: 2; stroke-opacity: .62; stroke-linecap: round; }
-.tunnel:hover, .peer-tunnel:hover { stroke-width: 4; stroke-opacity: 1; }
+.relayed { fill: none; stroke: #4a6fa5; stroke-width: 2; stroke-opacity: .62; stroke-dasharray: 2 7; stroke-linecap: round; }
+.tunnel:hover, .relayed:hover, .peer-tunnel:hover { stroke-width: 4; stroke-opacity: 1; }
 .private { fill: none; stroke-width: 1.8; stroke-dasharray: .1 5; stroke-linecap: round; }
 .peer-tunnel { fill: none; stroke: #7b8594; stroke-width: 1.5; stroke-dasharray: 6 5; stroke-opacity: .6; }
 .peer { fill: #ffffff; stroke: #9aa4b2; stroke-width: 1.3; stroke-dasharray: 6 4; }
@@ -58,7 +59,7 @@ text { fill: #e7ecf3; }
 .card, .peer, .hub { fill: #1a212b; }
 .card { stroke: #343e4c; }
 .value { fill: #cfd8e3; }
-.tunnel, .hub { stroke: #86aee6; }
+.tunnel, .relayed, .hub { stroke: #86aee6; }
 .peer, .peer-tunnel { stroke: #8592a4; }
 ${ACCENTS.map((colour, i) => `.accent${i} .leads { stroke: ${colour}; }`).join('\n')}
 }

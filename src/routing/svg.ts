@@ -7,6 +7,7 @@
 
 import { formatAddress, formatCidr } from '../noise/ip.ts';
 import { formatMeshEndpoint, podCIDROf } from './node.ts';
+import { relayBetween } from './relays.ts';
 import {
   type Box,
   type Cloud,
@@ -52,7 +53,7 @@ export const toSvg = (topology: Topology, title = 'Kilowire mesh'): string => {
     ...picture.clouds.map((cloud, i) => cloudName(cloud, i)),
     ...picture.clouds.flatMap((cloud, i) => cloud.cards.map((card) => nodeCard(card, i))),
     ...picture.peers.map(peerCard),
-    legend(picture),
+    legend(picture, topology),
     '</svg>',
     '',
   ].join('\n');
@@ -70,7 +71,8 @@ const tunnelsOf = (topology: Topology, picture: Picture): { lines: string[]; tot
       if (segment.leader.internalIP !== undefined)
         mates.set(segment.nodeLocation, (mates.get(segment.nodeLocation) ?? 0) + 1);
   const pairs = (n: number): number => (n * (n - 1)) / 2;
-  const total = [...mates.values()].reduce((rest, n) => rest - pairs(n), pairs(leaders.length));
+  const relayed = topology.apart.filter(({ relay }) => relay !== null).length;
+  const total = [...mates.values()].reduce((rest, n) => rest - pairs(n), pairs(leaders.length)) - relayed;
   if (total > MOST_LINES) {
     const spokes = leaders.map(({ box }) =>
       line('tunnel', `M${point(edgeTowards(box, picture.centre))} L${point(picture.centre)}`),
@@ -87,14 +89,16 @@ const tunnelsOf = (topology: Topology, picture: Picture): { lines: string[]; tot
       ],
     };
   }
+  const between = relayBetween(topology.apart);
   const lines: string[] = [];
   for (const [i, a] of leaders.entries()) {
     for (const b of leaders.slice(i + 1)) {
       if (areCoLocated(a.segment, b.segment)) continue;
-      const label = `${a.node.name} ↔ ${b.node.name}`;
+      const relay = between(a.segment, b.segment);
+      const label = `${a.node.name} ↔ ${b.node.name}${relay ? ` through ${relay.leader.name}` : ''}`;
       const sameColumn = placeOf.get(a) === placeOf.get(b) && a.box.x === b.box.x;
       const path = sameColumn ? bracket(a.box, b.box) : curve(a.box, b.box, picture.centre);
-      lines.push(line('tunnel', path, label));
+      lines.push(line(relay ? 'relayed' : 'tunnel', path, label));
     }
   }
   return { total, lines };
@@ -212,10 +216,11 @@ const peerCard = ({ peer, box }: PeerCard): string => {
   ].join('');
 };
 
-const legend = (picture: Picture): string => {
+const legend = (picture: Picture, { apart }: Topology): string => {
   const y = picture.height - 40;
   const entries: [string, string, boolean][] = [
     ['tunnel', 'WireGuard tunnel', true],
+    ['relayed', 'through a relay', apart.some(({ relay }) => relay !== null)],
     [
       'private',
       'private network, no tunnel',

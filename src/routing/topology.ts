@@ -23,6 +23,7 @@ import {
 } from './node.ts';
 import { type Peer, sortPeers, whyPeerNotReady, withoutRepeatedIPs } from './peer.ts';
 import type { Problem } from './problem.ts';
+import { type ApartSegments, apartProblems, apartSegments, relaysOf } from './relays.ts';
 import { repetitions, withoutRivals } from './rivals.ts';
 import { RoutingError } from './routing-error.ts';
 import { segmentAddresses } from './stable-addresses.ts';
@@ -85,6 +86,10 @@ export interface Topology {
   readonly peers: readonly MeshPeer[];
   /** Who holds each network when several claim it. */
   readonly claims: Claims;
+  /** Segments that do not reach each other, and who passes on what they send. */
+  readonly apart: readonly ApartSegments[];
+  /** Of those, whom the viewer's segment reaches through whom. */
+  readonly relays: ReadonlyMap<Segment, Segment>;
   readonly problems: readonly Problem[];
 }
 
@@ -133,6 +138,8 @@ export const buildTopology = (view: ClusterView, options: TopologyOptions): Topo
   const claims = claimNetworks(segments, meshPeers, problems);
   problems.push(...repetitions(segments), ...hostBits(nodes, meshPeers));
   problems.push(...withoutIpv6Way(neighbours(segments)), ...segments.flatMap(replaced));
+  const apart = apartSegments(segments, { areNear: areCoLocated, hasTunnels: claims.ownsKey });
+  problems.push(...apartProblems(apart));
   return {
     granularity: options.granularity,
     subnet: network(options.subnet),
@@ -144,6 +151,8 @@ export const buildTopology = (view: ClusterView, options: TopologyOptions): Topo
     segments,
     peers: meshPeers,
     claims,
+    apart,
+    relays: relaysOf(apart, segment),
     problems: problems.toSorted(bySubject),
   };
 };

@@ -6,11 +6,12 @@
  */
 
 import type { DeviceConfig, PeerConfig } from '../noise/device-config.ts';
-import type { Endpoint } from '../noise/ip.ts';
+import type { Cidr, Endpoint } from '../noise/ip.ts';
 import { hasTunnel } from './claims.ts';
 import { isKey, keyBytes, keyText } from './key-text.ts';
 import { standBysOf } from './leader.ts';
 import type { MeshEndpoint, ReadyNode } from './node.ts';
+import { isDoubted, RELAY_KEEPALIVE } from './relays.ts';
 import { areCoLocated, type MeshPeer, type Segment, type Topology } from './topology.ts';
 
 /**
@@ -23,7 +24,7 @@ export const wireguardConfig = (
   secretWith: SecretWith = () => undefined,
 ): DeviceConfig | null => {
   if (!topology.isLeader) return null;
-  const { claims, self } = topology;
+  const { self } = topology;
   const peers: PeerConfig[] = [];
   const add = (claimant: Segment | MeshPeer, key: string, presharedKey?: Uint8Array): void => {
     if (!hasTunnel(topology, claimant)) return;
@@ -32,8 +33,8 @@ export const wireguardConfig = (
       publicKey: keyBytes(key),
       ...(presharedKey === undefined ? {} : { presharedKey }),
       ...(endpoint === null ? {} : { endpoint }),
-      persistentKeepalive: self.persistentKeepalive,
-      allowedIps: claims.networksOf(claimant),
+      persistentKeepalive: keepaliveWith(topology, claimant),
+      allowedIps: tunnelNetworks(topology, claimant),
     });
   };
   const secret = (node: ReadyNode, key: string) => secretWith(self.key, node, key);
@@ -44,6 +45,26 @@ export const wireguardConfig = (
   peers.push(...coming(topology, peers, secret));
   const config = { listenPort: self.endpoint.port, peers };
   return privateKey === undefined ? config : { privateKey, ...config };
+};
+
+/** What goes through the tunnel with a member: its own networks, unless a relay has them, and those that it passes on. */
+export const tunnelNetworks = (
+  { claims, relays }: Topology,
+  claimant: Segment | MeshPeer,
+): readonly Cidr[] => {
+  const own = claims.networksOf(claimant);
+  if (relays.size === 0 || !('leader' in claimant)) return own;
+  const passedOn = [...relays].flatMap(([segment, relay]) =>
+    relay === claimant ? claims.networksOf(segment) : [],
+  );
+  return relays.has(claimant) ? passedOn : [...own, ...passedOn];
+};
+
+/** Both ends of a tunnel that does not come about go on trying, and the way back from a relay stays open. */
+export const keepaliveWith = ({ self, segment, relays }: Topology, claimant: Segment | MeshPeer): number => {
+  if (self.persistentKeepalive > 0 || !('leader' in claimant)) return self.persistentKeepalive;
+  const isNeeded = isDoubted(segment, claimant) || [...relays.values()].includes(claimant);
+  return isNeeded ? RELAY_KEEPALIVE : 0;
 };
 
 /** The preshared key of a node with the key `own` and another with `key`; undefined: none. A secret. */

@@ -6,6 +6,7 @@
 import { WIREGUARD_IP } from '../agent/annotations.ts';
 import { contains, formatAddress, formatCidr } from '../noise/ip.ts';
 import { keyText } from '../routing/key-text.ts';
+import { unreachedBy } from '../routing/relays.ts';
 import type { Topology } from '../routing/topology.ts';
 import { wireguardConfig } from '../routing/wireguard-config.ts';
 import { expectedSegments } from './expectation.ts';
@@ -167,10 +168,35 @@ export class Judge {
     for (let sent = 0; sent < walks; sent++) {
       const from = simulation.chance.pick(sound);
       const to = simulation.chance.pick(sound);
-      if (from === undefined || to === undefined) continue;
-      const { hosts, end } = simulation.send(from, to);
-      this.#check('every pod reaches every pod', end === 'arrived', () => `${hosts.join(' → ')}: ${end}`);
+      if (from !== undefined && to !== undefined) this.#reaches(from, to);
     }
+  }
+
+  #reaches(from: Member, to: Member): void {
+    const { hosts, end } = this.#simulation.send(from, to);
+    this.#check('every pod reaches every pod', end === 'arrived', () => `${hosts.join(' → ')}: ${end}`);
+  }
+
+  /** Between two locations, although these do not reach each other. */
+  relayed(a: string, b: string): void {
+    const at = (place: string) => this.#sound.filter(({ shape }) => shape.location === place);
+    for (const from of at(a)) {
+      for (const to of at(b)) {
+        this.#reaches(from, to);
+        this.#reaches(to, from);
+      }
+    }
+  }
+
+  /** Nobody goes through a third where it needs not. */
+  allDirect(): void {
+    for (const { host } of this.#simulation.watched)
+      this.#check(
+        'who reaches each other needs no relay',
+        host.topology?.apart.length === 0,
+        () =>
+          `${host.name}: ${host.topology?.apart.map(({ ends }) => ends.map(({ location }) => location).join(' – ')).join()}`,
+      );
   }
 
   /** Between those who have seen the same nothing goes round in circles, whatever else is wrong. */
@@ -214,11 +240,13 @@ const signatureOf = ({ segments, peers, granularity }: Topology): string =>
         allowedLocationIPs.map(formatCidr),
       ])
       .toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)),
+    segments.map((segment) => [...unreachedBy(segment)]),
     peers.map(({ name, key, allowedIPs }) => [name, key, allowedIPs.map(formatCidr)]),
   ]);
 
-const sharedOf = ({ segments, claims, peers }: Topology): string =>
+const sharedOf = ({ segments, claims, peers, apart }: Topology): string =>
   JSON.stringify([
+    apart.map(({ ends, relay, since }) => [ends.map(({ location }) => location), relay?.location, since]),
     segments.map((segment) => [
       segment.location,
       segment.leader.name,

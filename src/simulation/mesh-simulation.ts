@@ -95,6 +95,7 @@ export class MeshSimulation {
         const endpoint = this.network.heard(attachment, key);
         return endpoint === null ? null : { endpoint, seconds: Math.floor(this.time.now / 1000) };
       },
+      now: () => this.time.now,
     });
     const chance = this.chance.child();
     const node = isReal ? this.#realNode(name, host, chance) : null;

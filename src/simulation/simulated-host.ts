@@ -18,17 +18,25 @@ import { wireguardConfig } from '../routing/wireguard-config.ts';
 export const LINKS = { wireguard: 'kilo0', private: 'eth0', tunnel: 'tunl0' } as const;
 type HostLink = NonNullable<ReturnType<HostLinks['byName']['get']>>;
 
+/** WireGuard paper §6.1 and §5.4.2. */
+const TRY_MS = 5000;
+const INITIATION_BYTES = 148;
+
 const NONE: Plan = { routes: [], rules: [] };
 
 export interface HeldPeer extends PeerStatus {
   /** Base64. */
   readonly key: string;
+  /** Virtual milliseconds: since when it has been dialled in vain, and what had been sent before. */
+  readonly inVain?: { readonly since: number; readonly sent: number } | undefined;
 }
 
 /** What a host's device does with datagrams is somebody else's matter. */
 export interface DeviceLife {
   /** Of all peers, at this moment: where heard from, and when last. */
   readonly heard: (key: string) => { readonly endpoint: Endpoint; readonly seconds: number } | null;
+  /** Virtual milliseconds. */
+  readonly now: () => number;
 }
 
 export class SimulatedHost {
@@ -110,16 +118,20 @@ export class SimulatedHost {
   #status(): DeviceStatus {
     const peers = [...this.#peers.values()].map((peer): HeldPeer => {
       const heard = this.#life.heard(peer.key);
-      if (heard === null) return peer;
-      const fresh = {
-        ...peer,
-        endpoint: heard.endpoint,
-        lastHandshake: { seconds: heard.seconds, nanoseconds: 0 },
-      };
+      const fresh = heard === null ? this.#dialled(peer) : answered(peer, heard);
       this.#peers.set(peer.key, fresh);
       return fresh;
     });
     return { listenPort: this.#listenPort, peers };
+  }
+
+  /** There is always something to send; a handshake is tried every five seconds. */
+  #dialled(peer: HeldPeer): HeldPeer {
+    if (peer.endpoint === undefined) return peer;
+    const now = this.#life.now();
+    const { since, sent } = peer.inVain ?? { since: now, sent: peer.txBytes };
+    const tries = Math.floor((now - since) / TRY_MS);
+    return { ...peer, inVain: { since, sent }, txBytes: sent + tries * INITIATION_BYTES };
   }
 
   readonly host: Surroundings['host'] = {
@@ -175,8 +187,9 @@ export class SimulatedHost {
         publicKey: each.publicKey,
         allowedIps: [...ranges.values()],
         lastHandshake: there?.lastHandshake ?? { seconds: 0, nanoseconds: 0 },
-        txBytes: 0,
-        rxBytes: 0,
+        txBytes: there?.txBytes ?? 0,
+        rxBytes: there?.rxBytes ?? 0,
+        inVain: there?.inVain,
         ...(endpoint === undefined ? {} : { endpoint }),
         ...(keepalive === undefined ? {} : { persistentKeepalive: keepalive }),
       });
@@ -194,3 +207,13 @@ export class SimulatedHost {
     this.#peers.set(peer.key, { ...peer, allowedIps });
   }
 }
+
+const answered = (
+  peer: HeldPeer,
+  { endpoint, seconds }: { readonly endpoint: Endpoint; readonly seconds: number },
+): HeldPeer => ({
+  ...peer,
+  endpoint,
+  lastHandshake: { seconds, nanoseconds: 0 },
+  inVain: undefined,
+});

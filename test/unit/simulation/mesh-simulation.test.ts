@@ -108,6 +108,90 @@ describe('what happens', () => {
   });
 });
 
+describe('two locations that cannot reach each other', () => {
+  const relaysOf = ({ watched }: MeshSimulation): string[] => [
+    ...new Set(
+      watched.map(({ host }) =>
+        (host.topology?.apart ?? [])
+          .map(({ ends, relay }) => [...ends, relay].map((segment) => segment?.leader.name).join(' '))
+          .join(),
+      ),
+    ),
+  ];
+  const cut = async (granularity: Granularity, seed: number): Promise<MeshSimulation> => {
+    const simulation = await calm(
+      new MeshSimulation({ ...small(seed, granularity), nodes: 8, locations: 4 }),
+    );
+    simulation.network.cut('l00', 'l01');
+    await simulation.pass(150);
+    return simulation;
+  };
+
+  it.each(['location', 'full', 'cross'] as const)(
+    '%s: a third passes on what they send, until they can',
+    async (granularity) => {
+      const simulation = await cut(granularity, 11);
+      simulation.judge.relayed('l00', 'l01');
+      simulation.judge.circles();
+      expect(simulation.judge.violations).toEqual([]);
+      const [apart = '', ...others] = relaysOf(simulation);
+      expect(others).toEqual([]);
+      // One pair of leaders, or each of the two nodes with each of the other two.
+      expect(apart.split(',')).toHaveLength(granularity === 'location' ? 1 : 4);
+      expect(apart).not.toContain('undefined');
+
+      simulation.network.heal();
+      await calm(simulation);
+      simulation.judge.allDirect();
+      simulation.judge.calm();
+      expect(simulation.judge.violations).toEqual([]);
+    },
+  );
+
+  it('lose nothing while the API is away', async () => {
+    const simulation = await cut('location', 12);
+    const end = TROUBLES['the API is away for all']?.(simulation, simulation.chance);
+    await simulation.pass(300);
+    simulation.judge.relayed('l00', 'l01');
+    // The way opens, and nobody can say so: who acted on it alone would not be understood by the other.
+    simulation.network.heal();
+    await simulation.pass(120);
+    simulation.judge.relayed('l00', 'l01');
+    end?.();
+    await calm(simulation);
+    simulation.judge.allDirect();
+    expect(simulation.judge.violations).toEqual([]);
+  });
+
+  it('have another relay when the first is gone, and keep that one when it is back', async () => {
+    const simulation = await cut('location', 13);
+    const first = relaysOf(simulation)[0]?.split(' ')[2] ?? '';
+    const place = memberOf(simulation, first).shape.location;
+    const members = [...simulation.members.values()].filter(({ shape }) => shape.location === place);
+    for (const member of members) simulation.powerOff(member);
+    await simulation.pass(120);
+    simulation.judge.relayed('l00', 'l01');
+    const second = relaysOf(simulation);
+    expect(second).toHaveLength(1);
+    expect(second[0]).not.toContain(first);
+    for (const member of members) simulation.powerOn(member);
+    await simulation.pass(120);
+    expect(relaysOf(simulation)).toEqual(second);
+    simulation.judge.relayed('l00', 'l01');
+    expect(simulation.judge.violations).toEqual([]);
+  });
+
+  it('stay apart where agents are told not to pass anything on', async () => {
+    const options = { ...small(14), nodes: 6, locations: 3, flags: { relay: false } };
+    const simulation = await calm(new MeshSimulation(options));
+    simulation.network.cut('l00', 'l01');
+    await simulation.pass(150);
+    expect(relaysOf(simulation)).toEqual(['']);
+    simulation.judge.relayed('l00', 'l01');
+    expect(rulesBroken(simulation)).toEqual(['every pod reaches every pod']);
+  });
+});
+
 describe('the judge sees', () => {
   it('a route that was lost while the API was away', async () => {
     const simulation = await calm(new MeshSimulation(small(3)));
