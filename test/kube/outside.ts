@@ -63,8 +63,7 @@ export class Outside {
     const others = `. {\n    forward . ${this.#internet.address}\n}\n`;
     await this.onLaptop('sh', '-c', 'printf %s "$1" > /run/Corefile', 'sh', `${corefile}\n${others}`);
     this.#laptop.start('coredns', coreDns, '-conf', '/run/Corefile');
-    await done();
-    await this.#laptop.end('coredns');
+    await done().finally(() => this.#laptop.end('coredns'));
   }
 
   onLaptop(...command: readonly string[]): Promise<string> {

@@ -5,7 +5,7 @@
  */
 import type { Socket } from 'node:dgram';
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { answerQuery } from '../../src/lab/dns-message.ts';
 import { openDatagramSocket } from '../../src/lab/namespace-sockets.ts';
 import { AgentWorld, NODES } from './agent-world.ts';
@@ -61,6 +61,8 @@ describe.skipIf(!isRoot)('names of the cluster', () => {
     laptop?.remove();
     await world?.remove();
   });
+
+  afterEach(() => laptop.clear());
 
   /** As programs ask; '' when there is no such name. */
   const addressOf = async (name: string): Promise<string> =>

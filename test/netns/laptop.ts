@@ -11,7 +11,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { type AgentWorld, NODES } from './agent-world.ts';
-import { Host, root, run, until } from './host.ts';
+import { end, Host, root, run, until } from './host.ts';
 
 export const API = 'http://10.9.1.1:8001';
 export const ADDRESS = '10.5.0.77';
@@ -30,6 +30,7 @@ export class Laptop {
   readonly state: string;
   readonly #world: AgentWorld;
   readonly #bare: string;
+  readonly #connections: ChildProcess[] = [];
   /** What its programs are started by. */
   #enter: readonly string[] = [];
   #environment: Readonly<Record<string, string>> = {};
@@ -75,13 +76,25 @@ export class Laptop {
 
   connect(...flags: readonly string[]): Running {
     const own = ['laptop', '-a', `${ADDRESS}/32`, '--master', API, '--state-directory', this.state];
-    return this.spawn(process.execPath, cli, 'connect', ...own, ...flags);
+    const running = this.spawn(process.execPath, cli, 'connect', ...own, ...flags);
+    this.#connections.push(running.child);
+    return running;
   }
 
   disconnect(): Running {
     return this.spawn(
       ...[process.execPath, cli, 'disconnect', '--master', API, '--state-directory', this.state],
     );
+  }
+
+  /** Ends what a test that failed has left. */
+  async clear(): Promise<void> {
+    for (const child of this.#connections.splice(0)) await end(child);
+    if (this.devices().length === 0) return;
+    const { child } = this.disconnect();
+    await until('disconnect to end', () => child.exitCode !== null, 20_000);
+    for (const pid of this.devices()) process.kill(pid, 'SIGTERM');
+    await until('the device to end', () => this.devices().length === 0);
   }
 
   async connected(log: () => string): Promise<void> {
