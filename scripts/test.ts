@@ -46,6 +46,23 @@ interface Run {
   readonly limit?: { readonly minutes: number; readonly rest: string };
 }
 
+/** As far as it is read. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly testResults: readonly FileReport[];
+}
+interface FileReport {
+  readonly status: string;
+  readonly assertionResults: readonly { readonly status: string }[];
+}
+
+/** A file that failed before any of its tests could. */
+const isStillborn = ({ status, assertionResults }: FileReport): boolean =>
+  status === 'failed' && !assertionResults.some((test) => test.status === 'failed');
+
 const minutes = (usual: number): number => Number(process.env.KILOWIRE_TEST_MINUTES ?? usual);
 
 function ordinaryRun(args: readonly string[]): Run {
@@ -118,11 +135,11 @@ for (const { args, limit } of runs) {
   );
   if (result.status !== 0) process.exitCode = result.status ?? 1;
   if (!existsSync(report)) continue;
-  const counts = JSON.parse(readFileSync(report, 'utf8')) as Record<string, number>;
+  const counts = JSON.parse(readFileSync(report, 'utf8')) as Report;
   reports += 1;
-  passed += counts.numPassedTests ?? 0;
-  failed += counts.numFailedTests ?? 0;
-  skipped += (counts.numPendingTests ?? 0) + (counts.numTodoTests ?? 0);
+  passed += counts.numPassedTests;
+  failed += counts.numFailedTests + counts.testResults.filter(isStillborn).length;
+  skipped += counts.numPendingTests + counts.numTodoTests;
 }
 if (reports > 0) console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 

@@ -3,7 +3,9 @@
  * @module
  */
 import { spawn } from 'node:child_process';
-import { homedir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { lateness, timeLeft } from '../time-limit.ts';
 import { has } from './host.ts';
 
@@ -22,11 +24,13 @@ export async function compile(
   if (!has(program)) throw new Error(`${program} is not on this machine`);
   const late = lateness();
   if (late !== undefined) throw new Error(late);
+  // An interrupted Go leaves gigabytes there.
+  const folder = mkdtempSync(join(tmpdir(), 'kilowire-compile-'));
   const bound = ['--pdeathsig', 'TERM', 'nice', program, ...args];
   const child = spawn('setpriv', bound, {
     ...(cwd === undefined ? {} : { cwd }),
     // Go finds its caches by HOME, and takes no other version of itself from the network.
-    env: { HOME: homedir(), ...process.env, GOTOOLCHAIN: 'local', ...env },
+    env: { HOME: homedir(), ...process.env, GOTOOLCHAIN: 'local', GOTMPDIR: folder, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     // A group of its own, with the compilers it starts.
     detached: true,
@@ -41,20 +45,28 @@ export async function compile(
   let isOver = false;
   const signal = (name: NodeJS.Signals): void => {
     isOver = true;
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, name);
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, name);
+    } catch {
+      // None of them is left.
+    }
   };
   const milliseconds = Math.min(minutes * 60_000, timeLeft());
-  // Go cleans up after an interrupt; what it has compiled stays in its cache.
+  // What is compiled by then stays in Go's cache.
   const timers = [
     setTimeout(signal, milliseconds, 'SIGINT'),
     setTimeout(signal, milliseconds + 15_000, 'SIGKILL'),
   ];
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
-  for (const timer of timers) clearTimeout(timer);
-  if (code === 0) return said;
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+    if (code === 0) return said;
+  } finally {
+    for (const timer of timers) clearTimeout(timer);
+    rmSync(folder, { recursive: true, force: true });
+  }
   if (isOver)
     throw new Error(
       lateness() ?? `${program} took more than ${minutes} minutes; the next run goes on from there`,
