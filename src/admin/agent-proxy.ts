@@ -26,7 +26,7 @@ const PODS_LAST_MS = 15_000;
 export class AgentProxy {
   readonly #options: AgentProxyOptions;
   /** Names of Pods by their Nodes'. */
-  #pods: Promise<ReadonlyMap<string, string>> | null = null;
+  #pods: Promise<ReadonlyMap<string, string> | null> | null = null;
   #readAt = 0;
   #refusal: string | null = null;
 
@@ -34,7 +34,7 @@ export class AgentProxy {
     this.#options = options;
   }
 
-  /** Why the API does not let us, as a sentence; null when it does, or was not asked. */
+  /** Why the API has not let us, as a sentence; null when it never refused. */
   get refusal(): string | null {
     return this.#refusal;
   }
@@ -42,21 +42,27 @@ export class AgentProxy {
   /** Null when no agent answers there. `now`: Unix seconds. */
   async ask(node: string, port: number, now: number): Promise<AgentReport | null> {
     const { client, namespace } = this.#options;
-    const pod = (await this.#agentPods()).get(node);
+    const pods = await this.#agentPods();
+    const pod = pods?.get(node);
     const target =
       pod === undefined ? { type: NODES, name: node, port } : { type: PODS, name: pod, namespace, port };
     try {
       const limits = { timeoutMs: PATIENCE_MS, mostBytes: LONGEST_ANSWER };
-      const report = reportOf(await client.behind(target, '/status', limits), now);
-      this.#refusal = null;
-      return report;
+      return reportOf(await client.behind(target, '/status', limits), now);
     } catch (error) {
-      this.#note(error);
+      const said = forbidden(error);
+      // That pods may not be listed says more than that nodes may not be asked in their place.
+      if (said !== null && pods !== null)
+        this.#refusal =
+          pod === undefined
+            ? `Of node "${node}" there is no agent's pod in namespace "${namespace}", and ${said}.`
+            : `The API says: ${said}.`;
       return null;
     }
   }
 
-  #agentPods(): Promise<ReadonlyMap<string, string>> {
+  /** Null when they may not be listed. */
+  #agentPods(): Promise<ReadonlyMap<string, string> | null> {
     if (this.#pods === null || performance.now() - this.#readAt > PODS_LAST_MS) {
       this.#readAt = performance.now();
       this.#pods = this.#readPods();
@@ -64,19 +70,20 @@ export class AgentProxy {
     return this.#pods;
   }
 
-  async #readPods(): Promise<ReadonlyMap<string, string>> {
+  async #readPods(): Promise<ReadonlyMap<string, string> | null> {
     const { client, namespace } = this.#options;
     try {
       const { items } = await client.list(PODS, { namespace, labelSelector: SELECTOR });
       const running = items.filter(({ status }) => status?.phase === 'Running');
       return new Map(running.map(({ metadata, spec }) => [spec?.nodeName ?? '', metadata.name]));
     } catch (error) {
-      this.#note(error);
-      return new Map();
+      const said = forbidden(error);
+      if (said === null) return new Map();
+      this.#refusal = `The API says: ${said}.`;
+      return null;
     }
   }
-
-  #note(error: unknown): void {
-    if (isKubernetesError(error, 'ERR_KUBERNETES_FORBIDDEN')) this.#refusal = error.message;
-  }
 }
+
+const forbidden = (error: unknown): string | null =>
+  isKubernetesError(error, 'ERR_KUBERNETES_FORBIDDEN') ? (error.said ?? 'that is forbidden') : null;

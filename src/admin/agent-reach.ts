@@ -39,9 +39,9 @@ export class AgentReach {
     return this.#way === 'api';
   }
 
-  /** Why the API server does not ask for us, as a sentence. */
+  /** Why nobody answers, as a sentence, where it is that the API server may not ask for us. */
   get refusal(): string | null {
-    return this.#way === 'direct' ? null : (this.#proxy?.refusal ?? null);
+    return this.#way === 'unknown' ? (this.#proxy?.refusal ?? null) : null;
   }
 
   /** `isInside`: this host has a device of the mesh, or an agent. `port`: theirs. `now`: Unix seconds. */

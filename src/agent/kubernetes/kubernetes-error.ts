@@ -24,6 +24,8 @@ export interface KubernetesErrorOptions extends ErrorOptions {
   readonly status?: number;
   /** The API's own word, such as AlreadyExists. */
   readonly reason?: string;
+  /** And its own sentence. */
+  readonly said?: string;
   readonly retryAfterMs?: number;
 }
 
@@ -32,6 +34,7 @@ export class KubernetesError extends Error {
   readonly code: KubernetesErrorCode;
   readonly status: number | undefined;
   readonly reason: string | undefined;
+  readonly said: string | undefined;
   readonly retryAfterMs: number | undefined;
 
   constructor(code: KubernetesErrorCode, message: string, options: KubernetesErrorOptions = {}) {
@@ -39,6 +42,7 @@ export class KubernetesError extends Error {
     this.code = code;
     this.status = options.status;
     this.reason = options.reason;
+    this.said = options.said;
     this.retryAfterMs = options.retryAfterMs;
   }
 }
@@ -63,6 +67,7 @@ export const refusal = (
   const options = {
     status,
     ...(reason === '' ? {} : { reason }),
+    ...(said === '' ? {} : { said }),
     ...(Number.isFinite(seconds) ? { retryAfterMs: seconds * 1000 } : {}),
   };
   const sentence = (advice: string): string =>

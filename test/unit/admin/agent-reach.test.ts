@@ -160,7 +160,11 @@ describe('from outside the mesh', () => {
       new AgentProxy({ client: { behind: no, list: no } as never, namespace: 'x' }),
     );
     expect((await reach.ask(far, outside)).every(({ report }) => report === null)).toBe(true);
-    expect([reach.isByApi, reach.refusal]).toEqual([false, expect.stringContaining('pods is forbidden')]);
+    expect([reach.isByApi, reach.refusal]).toEqual([false, 'The API says: pods is forbidden.']);
+    const list = async () => ({ items: [], resourceVersion: '1' });
+    const noPods = new AgentReach(new AgentProxy({ client: { behind: no, list } as never, namespace: 'x' }));
+    await noPods.ask(far, outside);
+    expect(noPods.refusal).toMatch(/^Of node "n\d" there is no agent's pod in namespace "x", and /);
   });
 });
 
