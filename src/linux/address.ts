@@ -137,20 +137,23 @@ export interface AddressFilter {
   readonly family?: Family;
 }
 
+export const allAddresses = (filter: AddressFilter = {}): Request => ({
+  name: 'RTM_GETADDR',
+  subject: 'all addresses',
+  type: RTM_GETADDR,
+  flags: 0,
+  body: (w) => {
+    w.u8(filter.family === undefined ? 0 : familyNumber(filter.family));
+    w.u8(0);
+    w.u16(0);
+    w.u32(filter.link ?? 0);
+  },
+});
+
+export const addressesOf = (messages: readonly Message[]): LinkAddress[] =>
+  messages.map(readAddress).filter((address) => address !== undefined);
+
 export const listAddresses = (socket: NetlinkSocket, filter: AddressFilter = {}): LinkAddress[] =>
-  socket
-    .dump({
-      name: 'RTM_GETADDR',
-      subject: 'all addresses',
-      type: RTM_GETADDR,
-      flags: 0,
-      body: (w) => {
-        w.u8(filter.family === undefined ? 0 : familyNumber(filter.family));
-        w.u8(0);
-        w.u16(0);
-        w.u32(filter.link ?? 0);
-      },
-    })
-    .map(readAddress)
-    .filter((address) => address !== undefined)
-    .filter((address) => filter.link === undefined || address.link === filter.link);
+  addressesOf(socket.dump(allAddresses(filter))).filter(
+    (address) => filter.link === undefined || address.link === filter.link,
+  );

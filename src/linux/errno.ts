@@ -83,6 +83,7 @@ export const EINVAL = 22;
 export const EOPNOTSUPP = 95;
 export const EADDRNOTAVAIL = 99;
 export const ENETUNREACH = 101;
+export const ENOBUFS = 105;
 
 export const errnoName = (errno: number): string => names[errno]?.[0] ?? `errno ${errno}`;
 

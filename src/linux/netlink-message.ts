@@ -183,6 +183,39 @@ export const readMessages = (datagram: Uint8Array): Message[] => {
   return messages;
 };
 
+/**
+ * Goes through a datagram of a dump: its messages lose the number of the request, so that equal tables are equal bytes, and
+ * those of other requests become none. `end`: the message that ends the dump.
+ */
+export const takeOffSequence = (datagram: Uint8Array, sequence: number) => {
+  const view = viewOf(datagram);
+  let flags = 0;
+  let isCut = datagram.length < HEADER_LENGTH;
+  for (let at = 0; at + HEADER_LENGTH <= datagram.length; ) {
+    const length = view.getUint32(at, LITTLE_ENDIAN);
+    const type = view.getUint16(at + 4, LITTLE_ENDIAN);
+    if (type === NLMSG_OVERRUN || length < HEADER_LENGTH || at + length > datagram.length) {
+      isCut = true;
+      break;
+    }
+    if (view.getUint32(at + 8, LITTLE_ENDIAN) !== sequence) view.setUint16(at + 4, NLMSG_NOOP, LITTLE_ENDIAN);
+    else {
+      view.setUint32(at + 8, 0, LITTLE_ENDIAN);
+      flags |= view.getUint16(at + 6, LITTLE_ENDIAN);
+      if (type === NLMSG_ERROR || type === NLMSG_DONE)
+        return { flags, isCut, end: readMessages(datagram.subarray(at))[0] };
+    }
+    at += aligned(length);
+  }
+  return { flags, isCut, end: undefined };
+};
+
+/** The entries in a dump's datagrams. */
+export const entriesOf = (datagrams: readonly Uint8Array[]): Message[] =>
+  datagrams
+    .flatMap(readMessages)
+    .filter(({ type }) => type !== NLMSG_NOOP && type !== NLMSG_ERROR && type !== NLMSG_DONE);
+
 /** The attributes in `bytes`, in order, the nested and byte-order flags taken off their types. */
 export const readAttributes = (bytes: Uint8Array): Attribute[] => {
   const view = viewOf(bytes);

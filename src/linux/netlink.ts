@@ -5,9 +5,10 @@
  * @module
  */
 import { closeSync, readSync, sys, writeSync } from '#sys';
-import { EAGAIN } from './errno.ts';
+import { EAGAIN, ENOBUFS } from './errno.ts';
 import { NetlinkError, type Request } from './netlink-error.ts';
 import {
+  entriesOf,
   errnoOf,
   extackOf,
   LITTLE_ENDIAN,
@@ -17,13 +18,13 @@ import {
   NLM_F_DUMP,
   NLM_F_DUMP_INTR,
   NLM_F_REQUEST,
-  NLMSG_DONE,
   NLMSG_ERROR,
   NLMSG_NOOP,
   NLMSG_OVERRUN,
   readMessages,
+  takeOffSequence,
 } from './netlink-message.ts';
-import { AF_NETLINK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW, SOL_SOCKET } from './sys.ts';
+import { AF_NETLINK, POLLIN, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_RAW, SOL_SOCKET } from './sys.ts';
 
 export { isNetlinkError, NetlinkError, type Request } from './netlink-error.ts';
 
@@ -55,6 +56,15 @@ const socketAddress = (): Uint8Array => {
   return address;
 };
 
+/** struct pollfd */
+const pollfdOf = (fd: number): Uint8Array => {
+  const pollfd = new Uint8Array(8);
+  const view = new DataView(pollfd.buffer);
+  view.setInt32(0, fd, LITTLE_ENDIAN);
+  view.setInt16(4, POLLIN, LITTLE_ENDIAN);
+  return pollfd;
+};
+
 const buffer = new Uint8Array(DATAGRAM);
 
 export interface NetlinkOptions {
@@ -67,6 +77,7 @@ export class NetlinkSocket {
   readonly fd: number;
   #sequence = 0;
   #closed = false;
+  #pollfd: Uint8Array | undefined;
 
   private constructor(fd: number) {
     this.fd = fd;
@@ -216,29 +227,39 @@ export class NetlinkSocket {
 
   /** All entries of a table. Starts again when the table changed while it was read (NLM_F_DUMP_INTR). */
   dump(request: Request): Message[] {
+    return entriesOf(this.dumpBytes(request));
+  }
+
+  /** As `dump`, as it came, for `entriesOf`: the same bytes for as long as the table is the same. */
+  dumpBytes(request: Request): Uint8Array[] {
     for (let attempt = 1; ; attempt++) {
-      const entries: Message[] = [];
-      const whole = this.#dumpOnce(request, entries);
+      const datagrams: Uint8Array[] = [];
+      const whole = this.#dumpOnce(request, datagrams);
       // After many attempts under constant change the last answer is as good as any.
-      if (whole || attempt === DUMP_ATTEMPTS) return entries;
+      if (whole || attempt === DUMP_ATTEMPTS) return datagrams;
     }
   }
 
-  #dumpOnce(request: Request, entries: Message[]): boolean {
+  #dumpOnce(request: Request, datagrams: Uint8Array[]): boolean {
     const sequence = this.#send(request, NLM_F_REQUEST | NLM_F_DUMP);
     let whole = true;
     for (;;) {
-      for (const message of this.#read(request)) {
-        if (message.sequence !== sequence || message.type === NLMSG_NOOP) continue;
-        if ((message.flags & NLM_F_DUMP_INTR) !== 0) whole = false;
-        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-          const errno = errnoOf(message);
-          if (errno !== 0) throw new NetlinkError(request, errno, extackOf(message));
-          return whole;
-        }
-        entries.push(message);
-      }
+      const datagram = this.#receive(request);
+      const { flags, isCut, end } = takeOffSequence(datagram, sequence);
+      if (isCut) throw new NetlinkError(request, ENOBUFS, 'the answer is cut short');
+      if ((flags & NLM_F_DUMP_INTR) !== 0) whole = false;
+      datagrams.push(datagram);
+      if (end === undefined) continue;
+      const errno = errnoOf(end);
+      if (errno !== 0) throw new NetlinkError(request, errno, extackOf(end));
+      return whole;
     }
+  }
+
+  /** Whether something has arrived, or was lost: an empty `drain` costs more than this question. */
+  get isReadable(): boolean {
+    this.#pollfd ??= pollfdOf(this.fd);
+    return sys.poll(this.#pollfd, 0) > 0;
   }
 
   /**
@@ -277,17 +298,19 @@ export class NetlinkSocket {
   }
 
   #read(request: Pick<Request, 'name' | 'subject'>): Message[] {
-    let length: number;
+    const messages = readMessages(this.#receive(request));
+    if (messages.length === 0 || messages.some((message) => message.type === NLMSG_OVERRUN)) {
+      throw new NetlinkError(request, ENOBUFS, 'the answer is cut short');
+    }
+    return messages;
+  }
+
+  #receive(request: Pick<Request, 'name' | 'subject'>): Uint8Array {
     try {
-      length = readSync(this.fd, buffer);
+      return buffer.slice(0, readSync(this.fd, buffer));
     } catch (cause) {
       throw this.#failure(request, cause);
     }
-    const messages = readMessages(buffer.slice(0, length));
-    if (messages.length === 0 || messages.some((message) => message.type === NLMSG_OVERRUN)) {
-      throw new NetlinkError(request, 105, 'the answer is cut short');
-    }
-    return messages;
   }
 
   #failure(request: Pick<Request, 'name' | 'subject'>, cause: unknown): NetlinkError {

@@ -242,27 +242,25 @@ export const listRoutes = (socket: NetlinkSocket, filter: RouteFilter = {}): Rou
   return families.flatMap((family) => listFamily(socket, family, filter));
 };
 
-/** The kernel's answer as it is: no message where there is no such table. */
-export const dumpRoutes = (
-  socket: NetlinkSocket,
-  family: Family,
-  filter: RouteFilter = {},
-): readonly Message[] => {
+export const allRoutes = (family: Family, filter: RouteFilter = {}): Request => ({
+  name: 'RTM_GETROUTE',
+  subject: 'all routes',
+  type: RTM_GETROUTE,
+  flags: 0,
+  body: (w) => {
+    w.u8(familyNumber(family));
+    for (let at = 0; at < 4; at++) w.u8(0);
+    w.u8(filter.protocol ?? 0);
+    w.u16(0);
+    w.u32(0);
+    writeAttributes(w, RouteAttributes, { table: filter.table, link: filter.link });
+  },
+});
+
+/** No message where there is no such table. */
+const dumpRoutes = (socket: NetlinkSocket, family: Family, filter: RouteFilter = {}): readonly Message[] => {
   try {
-    return socket.dump({
-      name: 'RTM_GETROUTE',
-      subject: 'all routes',
-      type: RTM_GETROUTE,
-      flags: 0,
-      body: (w) => {
-        w.u8(familyNumber(family));
-        for (let at = 0; at < 4; at++) w.u8(0);
-        w.u8(filter.protocol ?? 0);
-        w.u16(0);
-        w.u32(0);
-        writeAttributes(w, RouteAttributes, { table: filter.table, link: filter.link });
-      },
-    });
+    return socket.dump(allRoutes(family, filter));
   } catch (error) {
     if (isNetlinkError(error, ENOENT)) return [];
     throw error;

@@ -135,17 +135,19 @@ export const readRule = (message: Message): Rule | undefined => {
   };
 };
 
+export const allRules = (family: Family): Request => ({
+  name: 'RTM_GETRULE',
+  subject: 'all rules',
+  type: RTM_GETRULE,
+  flags: 0,
+  body: (w) => {
+    w.u8(familyNumber(family));
+    for (let at = 1; at < RULE_HEADER; at++) w.u8(0);
+  },
+});
+
+export const rulesOf = (messages: readonly Message[]): Rule[] =>
+  messages.map(readRule).filter((rule) => rule !== undefined);
+
 export const listRules = (socket: NetlinkSocket, family: Family): Rule[] =>
-  socket
-    .dump({
-      name: 'RTM_GETRULE',
-      subject: 'all rules',
-      type: RTM_GETRULE,
-      flags: 0,
-      body: (w) => {
-        w.u8(familyNumber(family));
-        for (let at = 1; at < RULE_HEADER; at++) w.u8(0);
-      },
-    })
-    .map(readRule)
-    .filter((rule) => rule !== undefined);
+  rulesOf(socket.dump(allRules(family)));
