@@ -5,7 +5,7 @@
  * Source: Kilo's agent (events, heart-beat every 30 s, resync); docs/architecture.md.
  * @module
  */
-import { type Ability, isReadyNode, NODE_LIFETIME_SECONDS } from '../routing/node.ts';
+import { type Ability, isReadyNode } from '../routing/node.ts';
 import { sentenceOf } from './agent-error.ts';
 import { ApiLog } from './api-log.ts';
 import { type Clock, unixSeconds } from './clock.ts';
@@ -257,7 +257,7 @@ export class Agent {
     if (topology === undefined) return;
     const now = this.#now();
     if (topology.peers.some(({ expires }) => expires !== undefined && expires <= now)) this.#want();
-    const late = this.#cluster.others.filter(({ lastSeen }) => now - lastSeen >= NODE_LIFETIME_SECONDS);
+    const late = this.#cluster.lateAt(now);
     if (late.length === 0) return;
     const members = new Set(topology.segments.flatMap((segment) => segment.members.map(({ name }) => name)));
     const overdue = late.filter(({ name }) => members.has(name));

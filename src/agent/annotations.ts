@@ -95,7 +95,7 @@ export const nodeRecord = (resource: NodeResource, topologyLabel = DEFAULT_TOPOL
     ...(wireguardIP === undefined ? {} : { wireguardIP }),
     allowedLocationIPs: reader.cidrs(ALLOWED_LOCATION_IPS),
     discoveredEndpoints: reader.discovered(DISCOVERED_ENDPOINTS),
-    lastSeen: secondsOf(annotations[LAST_SEEN]),
+    lastSeen: lastSeenOf(annotations),
     ...(granularity === undefined ? {} : { granularity }),
     ...(cniCompatibilityIP === undefined ? {} : { cniCompatibilityIP }),
     ...ownPart(annotations, annotations[LAST_SEEN] ?? ''),
@@ -210,7 +210,9 @@ const createdAt = ({ metadata }: NodeResource): Pick<Node, 'createdAt'> => {
 
 const keyOf = (text = ''): string => (isKey(text) ? text : '');
 
-const secondsOf = (text = ''): number => (/^\d{1,15}$/.test(text) ? Number(text) : 0);
+/** Unix seconds; 0: never. */
+export const lastSeenOf = ({ [LAST_SEEN]: text = '' }: Readonly<Record<string, string>>): number =>
+  /^\d{1,15}$/.test(text) ? Number(text) : 0;
 
 const granularityOf = (text: string | undefined): Granularity | undefined =>
   text === 'location' || text === 'full' || text === 'cross' ? text : undefined;

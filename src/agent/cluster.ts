@@ -3,14 +3,22 @@
  * Source: Kilo's watch of Nodes and Peers, and its rule of which changes matter (a heart-beat alone does not).
  * @module
  */
-import { isReadyNode, type Node } from '../routing/node.ts';
+import { isFresh, isReadyNode, type Node } from '../routing/node.ts';
 import type { Peer } from '../routing/peer.ts';
-import { GRANULARITY, LAST_SEEN, type NodeRecord, nodeRecord, WIREGUARD_IP } from './annotations.ts';
+import {
+  GRANULARITY,
+  LAST_SEEN,
+  lastSeenOf,
+  type NodeRecord,
+  nodeRecord,
+  WIREGUARD_IP,
+} from './annotations.ts';
 import type { Clock } from './clock.ts';
 import type { Fault } from './faults.ts';
 import type { KubernetesClient } from './kubernetes/client.ts';
 import { Mirror } from './kubernetes/mirror.ts';
 import { NODES, type NodeResource, PEERS, type PeerResource } from './kubernetes/resources.ts';
+import { isMeshAnnotation, type NodeWords, sameWords, wordsOf } from './node-words.ts';
 import { ownFingerprint } from './own-annotations.ts';
 import { peerOf, whyPeerInvalid } from './peer-resource.ts';
 import { isInForce, type PeerTerms, peerTerms } from './peer-terms.ts';
@@ -25,6 +33,9 @@ export interface OwnNode {
 
 interface KeptNode {
   readonly record: NodeRecord;
+  /** Of its last heart-beat, in Unix seconds; the one thing that is changed in place, since it changes all the time. */
+  lastSeen: number;
+  readonly words: NodeWords;
   /** Equal when nothing has changed that the mesh is made of. */
   readonly fingerprint: string;
   /** A heart-beat is all it may lack. */
@@ -76,7 +87,7 @@ export class Cluster {
     this.#nodes = new Mirror({
       client,
       type: NODES,
-      keep: (resource) => this.#keep(resource),
+      keep: (resource, before) => this.#keep(resource, before),
       onChange: (names) => this.#nodesChanged(names),
       onContact,
       onError,
@@ -112,8 +123,8 @@ export class Cluster {
   }
 
   get own(): OwnNode | undefined {
-    if (this.#answered !== undefined) return this.#keep(this.#answered).own;
-    return this.#nodes.items.get(this.#options.hostname)?.own;
+    const kept = this.#nodes.items.get(this.#options.hostname);
+    return this.#answered === undefined ? kept?.own : this.#keep(this.#answered, kept).own;
   }
 
   /** The own Node was there and has been deleted: the API said so, it is not merely silent. */
@@ -124,14 +135,28 @@ export class Cluster {
 
   get others(): readonly Node[] {
     const { hostname } = this.#options;
-    return [...this.#nodes.items].flatMap(([name, { record }]) =>
-      name === hostname ? [] : [this.#heard(record.node)],
-    );
+    const others: Node[] = [];
+    for (const [name, kept] of this.#nodes.items) if (name !== hostname) others.push(this.#heard(kept));
+    return others;
   }
 
-  #heard(node: Node): Node {
-    const lastSeen = this.#options.lastSeen?.(node.name) ?? 0;
-    return lastSeen > node.lastSeen ? { ...node, lastSeen } : node;
+  #heard(kept: KeptNode): Node {
+    const { node } = kept.record;
+    const lastSeen = this.#lastHeard(kept);
+    return lastSeen === node.lastSeen ? node : { ...node, lastSeen };
+  }
+
+  #lastHeard({ lastSeen, record }: KeptNode): number {
+    return Math.max(lastSeen, this.#options.lastSeen?.(record.node.name) ?? 0);
+  }
+
+  /** Others whose heart-beat does not count any more; `now` in Unix seconds. */
+  lateAt(now: number): readonly Node[] {
+    const late: Node[] = [];
+    // Every two seconds, of all nodes: nothing is made of those that are well.
+    for (const kept of this.#nodes.items.values())
+      if (!isFresh(this.#lastHeard(kept), now)) late.push(this.#heard(kept));
+    return late.filter(({ name }) => name !== this.#options.hostname);
   }
 
   /** Whether it was heard in time for the last topology. */
@@ -211,25 +236,33 @@ export class Cluster {
     this.#ready = names;
   }
 
-  #keep(resource: NodeResource): KeptNode {
+  #keep(resource: NodeResource, before?: KeptNode): KeptNode {
     const { hostname, topologyLabel } = this.#options;
-    const { name, uid = '', annotations = {}, labels = {} } = resource.metadata;
+    const { annotations = {}, labels = {} } = resource.metadata;
+    const words = wordsOf(resource, topologyLabel);
+    if (before !== undefined && sameWords(before.words, words)) {
+      const lastSeen = lastSeenOf(annotations);
+      before.lastSeen = lastSeen;
+      if (resource.metadata.name !== hostname) return before;
+      const record = { ...before.record, node: { ...before.record.node, lastSeen } };
+      return { ...before, record, ...this.#own(resource, record) };
+    }
     const record = nodeRecord(resource, topologyLabel);
     const material = Object.entries(annotations)
       .filter(([key]) => key.startsWith('kilo.squat.ai/') && !IMMATERIAL.includes(key))
       .toSorted(([a], [b]) => (a < b ? -1 : 1));
     const spec = [resource.spec?.podCIDR, resource.spec?.podCIDRs, labels[topologyLabel]];
     const fingerprint = JSON.stringify([material, spec, ownFingerprint(annotations, record.node)]);
-    const mine = Object.fromEntries(
-      Object.entries(annotations).filter(([key]) => /^(?:kilo\.squat\.ai|kilowire\.dev)\//.test(key)),
-    );
     const complete = isReadyNode(record.node, record.node.lastSeen);
-    return {
-      record,
-      fingerprint,
-      complete,
-      ...(name === hostname ? { own: { record, uid, annotations: mine } } : {}),
-    };
+    const { lastSeen } = record.node;
+    return { record, lastSeen, words, fingerprint, complete, ...this.#own(resource, record) };
+  }
+
+  #own({ metadata }: NodeResource, record: NodeRecord): Pick<KeptNode, 'own'> {
+    const { name, uid = '', annotations = {} } = metadata;
+    if (name !== this.#options.hostname) return {};
+    const mine = Object.entries(annotations).filter(([key]) => isMeshAnnotation(key));
+    return { own: { record, uid, annotations: Object.fromEntries(mine) } };
   }
 
   #nodesChanged(names: ReadonlySet<string> | null): void {

@@ -47,6 +47,7 @@ export class KernelWatch {
   constructor(names: () => readonly string[], onChange: () => void) {
     this.#names = names;
     this.#timer = setInterval(() => {
+      if (!this.#socket.isReadable) return;
       const { messages, lost } = this.#socket.drain();
       if (lost || messages.some((message) => this.#matters(message))) onChange();
     }, LOOK_MS);

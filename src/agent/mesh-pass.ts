@@ -12,7 +12,7 @@ import { keyText } from '../routing/key-text.ts';
 import { type Ability, isReadyNode, type MeshEndpoint, type Node } from '../routing/node.ts';
 import type { Peer } from '../routing/peer.ts';
 import { publishedUnreached, type UnreachedSegments } from '../routing/relays.ts';
-import { buildTopology, type Topology } from '../routing/topology.ts';
+import type { Topology } from '../routing/topology.ts';
 import { wireguardConfig } from '../routing/wireguard-config.ts';
 import { AgentError, sentenceOf } from './agent-error.ts';
 import { annotationsOf, DISCOVERED_ENDPOINTS, formatDiscovered } from './annotations.ts';
@@ -25,6 +25,7 @@ import { type OwnAddresses, ownAddresses } from './host/own-addresses.ts';
 import type { HostNames } from './host-names.ts';
 import type { NodeKey } from './key-file.ts';
 import { awaitedKeys, type OwnRotation, withKeysInUse } from './key-rotation.ts';
+import { KnownTopology, problemsAt } from './known-topology.ts';
 import type { AgentOptions } from './options.ts';
 import {
   FAILING_LEADERS,
@@ -84,9 +85,12 @@ export class MeshPass {
   /** After the last pass. */
   #led = true;
   #last: Topology | null = null;
+  readonly #topology: KnownTopology;
 
   constructor(context: MeshPassContext) {
     this.#context = context;
+    const { granularity, subnet, hostname } = context.options;
+    this.#topology = new KnownTopology({ granularity, subnet, hostname });
   }
 
   /**
@@ -96,7 +100,7 @@ export class MeshPass {
    */
   async run(time: number, now: number): Promise<PassOutcome> {
     const { options, cluster, host } = this.#context;
-    const { hostname, granularity, subnet } = options;
+    const { hostname, granularity } = options;
     const own = cluster.own;
     if (own === undefined) {
       throw new AgentError(
@@ -127,8 +131,8 @@ export class MeshPass {
       peers,
       now: time,
     };
-    const topology = buildTopology(view, { granularity, subnet, hostname });
-    faults.push(...topology.problems.map(ofProblem));
+    const topology = this.#topology.of(view);
+    faults.push(...problemsAt(view, topology).map(ofProblem));
     const failures = await host.apply(topology, present, device);
     const isKnown = started && now - own.record.node.lastSeen < KNOWN_SECONDS;
     if (isKnown || turned || (topology.isLeader && !this.#led)) await this.#greet(topology);
@@ -288,11 +292,12 @@ const discoveries = (
   peers: readonly Pick<Peer, 'key'>[],
   time: number,
 ): ReadonlyMap<string, MeshEndpoint> => {
+  const roaming = nodes.filter((node) => node.persistentKeepalive > 0 && isReadyNode(node, time));
+  if (roaming.length === 0 && peers.length === 0) return new Map();
   const heard = (device?.peers ?? []).flatMap(({ publicKey, endpoint, lastHandshake }) => {
     // A zone means something on this host only.
     if (lastHandshake.seconds === 0 || endpoint === undefined || endpoint.zone !== undefined) return [];
     return [{ key: keyText(publicKey), endpoint, heard: true }];
   });
-  const roaming = nodes.filter((node) => node.persistentKeepalive > 0 && isReadyNode(node, time));
   return discoveredBy({ peers: heard }, roaming, peers);
 };

@@ -11,7 +11,7 @@ import { echoProbes, type Probes } from './echo-probes.ts';
 import type { DeviceControl } from './host/device-control.ts';
 import { DeviceProcess } from './host/device-process.ts';
 import { HostProgrammer } from './host/host-programmer.ts';
-import { type HostLinks, readLinks } from './host/links.ts';
+import { type HostLinks, HostReader } from './host/links.ts';
 import { PacketFilter } from './host/packet-filter.ts';
 import { hostnameAddresses } from './host-names.ts';
 import { type AgentState, serveEndpoints } from './http-endpoints.ts';
@@ -82,6 +82,7 @@ export const realSurroundings =
     const preshared = presharedKeysFor(options, onDue);
     const client = new KubernetesClient(access, { userAgent: `kilowire/${version}` });
     const socket = openRouteSocket();
+    const reader = new HostReader();
     const device = new DeviceProcess({
       interfaceName,
       stateDirectory,
@@ -98,7 +99,7 @@ export const realSurroundings =
       client,
       key,
       pskKey: preshared?.publicKey,
-      links: () => readLinks(socket),
+      links: () => reader.read(socket),
       device,
       host: new HostProgrammer({
         options,

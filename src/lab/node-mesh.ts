@@ -43,7 +43,7 @@ const kernelFaults = (topology: Topology, netns: string): readonly string[] => {
   const links = readLinks(host.routes);
   const { wireguardCIDR } = topology;
   const want = desiredRoutes(topology, { links: LINKS, encapsulation: 'crosssubnet' });
-  const { routes, rules } = diffPlans(readPlan(host.routes, links, LINKS, want), want);
+  const { routes, rules } = diffPlans(readPlan(links, LINKS, want), want);
   const wrong = [routes, rules].flatMap(({ add, remove, replace }) => [...add, ...remove, ...replace]).length;
   return [
     ...(wireguardCIDR === null || hasAddress(links, wireguardCIDR.address)

@@ -99,6 +99,7 @@ export class FailOver {
 
   /** The mesh as it is now, the own claim in it. */
   follow(topology: Topology, { ms }: Now): void {
+    if (topology === this.#topology) return;
     const before = this.#plan;
     const plan = probePlan(topology);
     this.#topology = topology;

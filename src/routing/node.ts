@@ -93,13 +93,15 @@ export const hasEndpoint = (endpoint: MeshEndpoint | undefined): endpoint is Mes
   endpoint !== undefined &&
   (endpoint.dns !== undefined || (endpoint.address !== undefined && endpoint.port > 0));
 
+/** `now` in Unix seconds. */
+export const isFresh = (lastSeen: number, now: number): boolean => now - lastSeen < NODE_LIFETIME_SECONDS;
+
 /** Why a node is left out, in words for its owner; null when it takes part. `now` in Unix seconds. */
 export const whyNotReady = (node: Node, now: number): string | null => {
   if (!hasEndpoint(node.endpoint)) return 'it has no endpoint yet';
   if (!isKey(node.key)) return 'it has not published a WireGuard key';
   if (node.podCIDRs.length === 0) return 'it has no pod CIDR';
-  if (!(now - node.lastSeen < NODE_LIFETIME_SECONDS))
-    return `its last heart-beat is ${now - node.lastSeen} s old`;
+  if (!isFresh(node.lastSeen, now)) return `its last heart-beat is ${now - node.lastSeen} s old`;
   return null;
 };
 

@@ -181,10 +181,8 @@ const readyNodes = (view: ClusterView, problems: Problem[]): ReadyNode[] => {
   const nodes: ReadyNode[] = [];
   for (const node of view.nodes.toSorted((a, b) => byName(a, b) || compareText(a.key, b.key))) {
     const subject = { kind: 'node', name: node.name } as const;
-    if (!isReadyNode(node, view.now)) {
-      const why = whyNotReady(node, view.now) ?? '';
-      problems.push({ code: 'node-not-ready', subject, message: `Node "${node.name}" is left out: ${why}.` });
-    } else if (nodes.at(-1)?.name === node.name) {
+    if (!isReadyNode(node, view.now)) problems.push(nodeNotReady(node, view.now));
+    else if (nodes.at(-1)?.name === node.name) {
       const message = `Node "${node.name}" was given twice: the record with the smaller key is used.`;
       problems.push({ code: 'node-repeated', subject, message });
     } else {
@@ -193,6 +191,13 @@ const readyNodes = (view: ClusterView, problems: Problem[]): ReadyNode[] => {
   }
   return nodes;
 };
+
+/** The one problem that reads differently at another moment. */
+export const nodeNotReady = (node: Node, now: number): Problem => ({
+  code: 'node-not-ready',
+  subject: { kind: 'node', name: node.name },
+  message: `Node "${node.name}" is left out: ${whyNotReady(node, now) ?? ''}.`,
+});
 
 const peerNotReady = (peer: Peer, why: string): Problem => ({
   code: 'peer-not-ready',

@@ -102,6 +102,7 @@ export class SimulatedHost {
       byIndex: new Map(links.map((link) => [link.index, link])),
       addresses: this.addresses.map((cidr) => ({ link: 2, cidr, isGlobal: true })),
       routes: [],
+      rules: [],
       defaultRoutes: [route as unknown as HostLinks['defaultRoutes'][number]],
     };
   };

@@ -9,10 +9,12 @@ import { keyText } from '../../routing/key-text.ts';
 import { publicKeyOf } from '../key-file.ts';
 
 const OWN_KEY = /^own_public_key=([0-9a-f]{64})$/m;
+/** It stands before the peers. */
+const HEAD = 512;
 
 /** Base64 of the public key it tells; undefined where the answer is anybody else's. */
-export const boringtunKey = (answer: string): string | undefined => {
-  const hex = OWN_KEY.exec(answer)?.[1];
+export const boringtunKey = (answer: Buffer): string | undefined => {
+  const hex = OWN_KEY.exec(answer.toString('latin1', 0, HEAD))?.[1];
   return hex === undefined ? undefined : Buffer.from(hex, 'hex').toString('base64');
 };
 

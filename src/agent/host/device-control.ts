@@ -4,16 +4,26 @@
  * @module
  */
 import { connect } from 'node:net';
-import type { DeviceChange, DeviceConfig, DeviceStatus, PeerChange } from '../../noise/device-config.ts';
-import { formatSet, joinChunks, parseGet, parseSetReply } from '../../noise/uapi-text.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type {
+  DeviceChange,
+  DeviceConfig,
+  DeviceStatus,
+  PeerChange,
+  PeerStatus,
+} from '../../noise/device-config.ts';
+import { formatSet, joinChunks, parseSetReply } from '../../noise/uapi-text.ts';
 import { diffDevices } from '../../routing/diff.ts';
 import { keyText } from '../../routing/key-text.ts';
 import { AgentError } from '../agent-error.ts';
 import { boringtunKey, inOurTime, madeAnew, withOwnKey } from './boringtun.ts';
+import { KnownStatus } from './known-status.ts';
 
 const ANSWER_TIMEOUT_MS = 3000;
 const LONGEST_ANSWER = 64 << 20;
 const REPLY_END = /(?:^|\n)errno=-?\d+\n\n$/;
+/** More than the line of the errno and its end. */
+const REPLY_END_ROOM = 32;
 
 export class DeviceControl {
   readonly path: string;
@@ -21,6 +31,10 @@ export class DeviceControl {
   #tellsMore = true;
   /** The public key of a device that is boringtun. */
   #boringtunKey: string | undefined;
+  readonly #known = new KnownStatus();
+  readonly #observed = new KnownStatus();
+  /** What was found as it was wanted. */
+  #right: { readonly have: DeviceStatus; readonly want: DeviceConfig } | null = null;
 
   constructor(path: string) {
     this.path = path;
@@ -29,7 +43,7 @@ export class DeviceControl {
   async read(): Promise<DeviceStatus> {
     const answer = await this.#converse(Buffer.from('get=1\n\n'));
     this.#boringtunKey = boringtunKey(answer);
-    const status = parseGet(answer);
+    const status = this.#known.read(answer);
     return this.#boringtunKey === undefined ? status : inOurTime(status, Date.now());
   }
 
@@ -37,14 +51,13 @@ export class DeviceControl {
   async observe(): Promise<DeviceStatus> {
     if (this.#tellsMore) {
       try {
-        return parseGet(await this.#converse(Buffer.from('kilowire_get=1\n\n')));
+        return this.#observed.read(await this.#converse(Buffer.from('kilowire_get=1\n\n')));
       } catch {
         // It is another one, or not there: the plain question tells which.
       }
     }
-    const { privateKey, ...status } = await this.read();
+    const { privateKey: _, ...status } = await this.read();
     this.#tellsMore = false;
-    privateKey?.fill(0);
     return status;
   }
 
@@ -52,7 +65,7 @@ export class DeviceControl {
     const request = joinChunks(formatSet(change));
     let errno: number;
     try {
-      errno = parseSetReply(await this.#converse(request));
+      errno = parseSetReply((await this.#converse(request)).toString('latin1'));
     } finally {
       request.fill(0); // it may hold the private key
     }
@@ -80,8 +93,17 @@ export class DeviceControl {
     have: DeviceStatus,
     want: DeviceConfig,
   ): Promise<{ readonly changed: boolean; readonly peers: number }> {
+    const right = this.#right;
+    this.#right = null;
+    if (right?.want === want && isSameDevice(right.have, have)) {
+      this.#right = { have, want };
+      return { changed: false, peers: 0 };
+    }
     const change = diffDevices(this.#boringtunKey ? withOwnKey(have, want, this.#boringtunKey) : have, want);
-    if (change === null) return { changed: false, peers: 0 };
+    if (change === null) {
+      this.#right = { have, want };
+      return { changed: false, peers: 0 };
+    }
     if (this.#boringtunKey !== undefined) {
       await this.change({ ...change, peers: change.peers.flatMap((peer) => madeAnew(peer, want)) });
       return { changed: true, peers: change.peers.length };
@@ -92,7 +114,7 @@ export class DeviceControl {
     return { changed: true, peers: change.peers.length };
   }
 
-  #converse(request: Uint8Array): Promise<string> {
+  #converse(request: Uint8Array): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.path);
       const pieces: Buffer[] = [];
@@ -111,18 +133,34 @@ export class DeviceControl {
         length += piece.length;
         if (length > LONGEST_ANSWER) socket.destroy(new Error('its answer has no end'));
         if (piece.at(-1) !== 0x0a) return;
-        const tail = Buffer.concat(pieces.slice(-2)).toString('latin1');
-        if (!REPLY_END.test(tail)) return;
-        const text = Buffer.concat(pieces).toString('latin1');
+        const tail = piece.length < REPLY_END_ROOM ? Buffer.concat(pieces.slice(-2)) : piece;
+        if (!REPLY_END.test(tail.toString('latin1', Math.max(0, tail.length - REPLY_END_ROOM)))) return;
+        const answer = Buffer.concat(pieces);
         for (const each of pieces) each.fill(0); // the answer to a get holds the private key
         socket.destroy();
-        resolve(text);
+        resolve(answer);
       });
       socket.on('close', () => fail('it closed the connection'));
       socket.write(request);
     });
   }
 }
+
+/** Whether two readings differ in nothing but what peers did, peer by peer. */
+const isSameDevice = (a: DeviceStatus, b: DeviceStatus): boolean =>
+  a === b ||
+  (a.peers.length === b.peers.length &&
+    isDeepStrictEqual({ ...a, peers: null }, { ...b, peers: null }) &&
+    a.peers.every((peer, at) => {
+      const other = b.peers[at];
+      return other !== undefined && (peer === other || isSamePeer(peer, other));
+    }));
+
+const isSamePeer = (a: PeerStatus, b: PeerStatus): boolean =>
+  isDeepStrictEqual({ ...a, ...AT_REST }, { ...b, ...AT_REST });
+
+/** What a peer does by itself. */
+const AT_REST = { lastHandshake: null, txBytes: 0, rxBytes: 0, roundTrip: 0, pathMtu: 0 };
 
 const movesOnly = ({ updateOnly, endpoint }: PeerChange): boolean =>
   updateOnly === true && endpoint !== undefined;

@@ -7,14 +7,14 @@
 import { deleteAddress } from '../../linux/address.ts';
 import { changeLink, type Link } from '../../linux/link.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
-import type { DeviceStatus } from '../../noise/device-config.ts';
-import { type Cidr, formatAddress, formatCidr, hostCidr, sameCidr } from '../../noise/ip.ts';
+import type { DeviceConfig, DeviceStatus } from '../../noise/device-config.ts';
+import { type Cidr, formatCidr, hostCidr, sameCidr } from '../../noise/ip.ts';
 import { nthAddress } from '../../routing/ip-prefix.ts';
 import type { Links } from '../../routing/links.ts';
-import { desiredFilter } from '../../routing/nat.ts';
-import { podCIDROf, privateAddressOf } from '../../routing/node.ts';
+import type { Filter } from '../../routing/nat.ts';
+import { podCIDROf } from '../../routing/node.ts';
 import { hasBounds, withoutBounded } from '../../routing/peer-bounds.ts';
-import { desiredRoutes, type Plan } from '../../routing/routes.ts';
+import type { Plan } from '../../routing/routes.ts';
 import type { Topology } from '../../routing/topology.ts';
 import { type SecretWith, wireguardConfig } from '../../routing/wireguard-config.ts';
 import { sentenceOf } from '../agent-error.ts';
@@ -23,9 +23,9 @@ import type { AgentOptions } from '../options.ts';
 import { closedChanges, closedNetworks } from './closed-routes.ts';
 import { BRIDGE, keepConflist } from './cni-conflist.ts';
 import type { DeviceControl } from './device-control.ts';
-import { fromOwnPods, tunnelMtus, withoutPrivate } from './host-plan.ts';
+import { type HostPlan, HostPlanner, linksFor, tunnelName } from './host-plan.ts';
 import { applyPlan } from './kernel-routes.ts';
-import { automaticMtu, type HostLinks, hasAddress, linkOfAddress, readLinks } from './links.ts';
+import { automaticMtu, type HostLinks, readLinks } from './links.ts';
 import type { PacketFilter } from './packet-filter.ts';
 import { PathMtus } from './path-mtu.ts';
 import { type PodCounts, PodGuard } from './pod-guard.ts';
@@ -52,29 +52,17 @@ const EMPTY: Plan = { routes: [], rules: [] };
 
 export class HostProgrammer {
   readonly #context: HostProgrammerOptions;
-  readonly #paths: PathMtus;
+  readonly #planner: HostPlanner;
   readonly #segments = new SegmentSize();
   readonly #pods = new PodGuard();
+  /** What was found in place: while the host is the same, it is. */
+  #placed: HostPlan | null = null;
+  #device: { readonly topology: Topology; readonly config: DeviceConfig | null } | null = null;
 
   constructor(context: HostProgrammerOptions) {
     this.#context = context;
-    this.#paths = new PathMtus(context.socket, context.onPath);
-  }
-
-  /** The names in use on this host at this moment. */
-  linksFor(host: HostLinks, topology: Topology): Links {
-    const own = privateAddressOf(topology.self);
-    return {
-      wireguard: this.#context.options.interfaceName,
-      private: own === null ? null : (linkOfAddress(host, own)?.name ?? null),
-      tunnel: this.#tunnelName(host),
-    };
-  }
-
-  #tunnelName(host: HostLinks): string {
-    const { encapsulator } = this.#context.options;
-    if (encapsulator === 'flannel') return 'flannel.1';
-    return encapsulator === 'cilium' && host.byName.has('cilium_tunl') ? 'cilium_tunl' : 'tunl0';
+    const { options, socket, onPath } = context;
+    this.#planner = new HostPlanner(options, new PathMtus(socket, onPath));
   }
 
   /** One pass. What could not be done is answered, not thrown. */
@@ -93,8 +81,9 @@ export class HostProgrammer {
         tell(sentenceOf(error));
       }
     };
-    const links = this.linksFor(host, topology);
-    const plan = this.#planFor(topology, host, links, faults);
+    const planned = this.#planner.of(topology, host);
+    const { links, plan } = planned;
+    faults.push(...planned.faults);
     let moved = false;
     await step('tunnel', () => {
       moved = this.#tunnel(topology, host, links, plan);
@@ -102,18 +91,16 @@ export class HostProgrammer {
     });
     // Another process does the work: meanwhile there is the rest. Routes wait for it: what would be translated before its
     // rule is there, would be for as long as its connection lives.
-    const filtered = step('filter', () => this.#filter(topology));
+    const filtered = step('filter', () => this.#filter(planned.filter));
     await step('interface', () => {
       moved = this.#interface(topology, host) || moved;
       return [];
     });
     // Whoever is bound gets no tunnel before his bounds are in force.
     if (hasBounds(topology)) await filtered;
-    await step('device', () => this.#device(filterable(topology, faults), status));
+    await step('device', () => this.#configure(filterable(topology, faults), status));
     await filtered;
-    await step('routes', () =>
-      this.#routes(topology, moved ? readLinks(this.#context.socket) : host, links, plan),
-    );
+    await step('routes', () => this.#routes(planned, moved ? readLinks(this.#context.socket) : host));
     await step('segment-size', () => {
       this.#segmentSize();
       return [];
@@ -124,27 +111,6 @@ export class HostProgrammer {
     });
     await step('cni', () => this.#conflist(topology.self.podCIDRs, host));
     return faults;
-  }
-
-  /** Routes whose source address the host does not have would be refused, all of them: they go without. */
-  #planFor(topology: Topology, host: HostLinks, links: Links, faults: Fault[]): Plan {
-    const { encapsulation, encapsulator, local, routeInternalIPs } = this.#context.options;
-    const tunnelMtu = tunnelMtus(topology, host, this.#paths, this.#context.options.mtu);
-    const asked = desiredRoutes(topology, { links, encapsulation, encapsulator, local, tunnelMtu });
-    const whole = {
-      ...asked,
-      routes: asked.routes.map((route) => fromOwnPods(route, topology, host, links)),
-    };
-    const plan = routeInternalIPs ? whole : withoutPrivate(whole, topology, links);
-    const own = privateAddressOf(topology.self);
-    if (own === null || hasAddress(host, own)) return plan;
-    faults.push({
-      code: 'internal-ip-not-on-host',
-      subject: { kind: 'node', name: topology.self.name },
-      message: `The private address ${formatAddress(own)} of this node is on none of its links: packets over the tunnel leave with another source.`,
-    });
-    const routes = plan.routes.map(({ source: _, ...route }) => route);
-    return { ...plan, routes };
   }
 
   /** Where other plugins care for the pods, they hang elsewhere. */
@@ -192,21 +158,9 @@ export class HostProgrammer {
     return changed;
   }
 
-  async #filter(topology: Topology): Promise<readonly string[]> {
-    const { options, filter, onChange } = this.#context;
-    const { append, prepend } = desiredFilter(topology, {
-      serviceCIDRs: options.serviceCIDRs,
-      cni: options.cniPath !== null,
-      forwardRules: options.forwardRules,
-      local: options.local,
-      encapsulation: options.encapsulation,
-      encapsulator: options.encapsulator,
-      wireguard: options.interfaceName,
-    });
-    const kept = options.dropOtherIpip
-      ? append
-      : append.filter((item) => item.kind === 'chain' || item.chain !== 'INPUT' || item.verdict !== 'DROP');
-    const { written, faults } = await filter.apply({ append: kept, prepend });
+  async #filter(wanted: Filter): Promise<readonly string[]> {
+    const { filter, onChange } = this.#context;
+    const { written, faults } = await filter.apply(wanted);
     if (written.length > 0) onChange('filter', written.length);
     return faults;
   }
@@ -220,9 +174,17 @@ export class HostProgrammer {
     return changed;
   }
 
-  async #device(topology: Topology, status: DeviceStatus | null): Promise<readonly string[]> {
-    const { device, privateKey, secretWith, onChange } = this.#context;
-    const config = wireguardConfig(topology, privateKey, secretWith);
+  /** Preshared keys change without a word. */
+  #configFor(topology: Topology): DeviceConfig | null {
+    const { privateKey, secretWith } = this.#context;
+    if (this.#device?.topology !== topology || secretWith !== undefined)
+      this.#device = { topology, config: wireguardConfig(topology, privateKey, secretWith) };
+    return this.#device.config;
+  }
+
+  async #configure(topology: Topology, status: DeviceStatus | null): Promise<readonly string[]> {
+    const { device, onChange } = this.#context;
+    const config = this.#configFor(topology);
     if (status === null) return [];
     if (config === null) {
       // Whoever does not lead has no tunnels: those of an earlier time would only be found stale.
@@ -236,7 +198,9 @@ export class HostProgrammer {
     return [];
   }
 
-  #routes(topology: Topology, host: HostLinks, links: Links, plan: Plan): readonly string[] {
+  #routes(planned: HostPlan, host: HostLinks): readonly string[] {
+    if (this.#placed === planned && planned.host === host) return [];
+    const { topology, links, plan } = planned;
     const { options, socket, onChange } = this.#context;
     const besideAnother = options.encapsulator !== 'ipip';
     const { added, replaced, removed, faults } = applyPlan(socket, host, links, plan, besideAnother);
@@ -245,6 +209,8 @@ export class HostProgrammer {
     const requests = closedChanges(host.routes, closed);
     const refused = socket.tryBatch(requests).flatMap((error) => error?.message ?? []);
     if (requests.length > 0) onChange('closed', requests.length);
+    const isPlaced = added + replaced + removed + requests.length + faults.length === 0;
+    this.#placed = isPlaced ? planned : null;
     return [...faults, ...refused];
   }
 
@@ -272,8 +238,8 @@ export class HostProgrammer {
     const host = readLinks(socket);
     const links =
       topology === null
-        ? { wireguard: options.interfaceName, private: null, tunnel: this.#tunnelName(host) }
-        : this.linksFor(host, topology);
+        ? { wireguard: options.interfaceName, private: null, tunnel: tunnelName(options, host) }
+        : linksFor(options, host, topology);
     await attempt(async () => faults.push(...(await filter.remove()).faults));
     await attempt(() => this.#segments.remove());
     await attempt(() => this.#pods.remove());

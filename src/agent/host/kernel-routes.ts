@@ -7,7 +7,7 @@
 import type { NetlinkSocket, Request } from '../../linux/netlink.ts';
 import { deleteRoute, type NewRoute, newRoute, PROTOCOL_STATIC, replaceRoute } from '../../linux/route.ts';
 import type { RouteBytes } from '../../linux/route-bytes.ts';
-import { deleteRule, type Rule as KernelRule, listRules, type NewRule, newRule } from '../../linux/rule.ts';
+import { deleteRule, type Rule as KernelRule, type NewRule, newRule } from '../../linux/rule.ts';
 import { formatAddress, formatCidr, parseCidr } from '../../noise/ip.ts';
 import { diffPlans } from '../../routing/diff.ts';
 import { addressKey, networkKey } from '../../routing/ip-prefix.ts';
@@ -24,12 +24,7 @@ export interface RouteChanges {
 }
 
 /** What of the mesh the kernel holds. */
-export const readPlan = (
-  socket: NetlinkSocket,
-  host: HostLinks,
-  links: Links,
-  want: Plan = { routes: [], rules: [] },
-): Plan => {
+export const readPlan = (host: HostLinks, links: Links, want: Plan = { routes: [], rules: [] }): Plan => {
   const wanted = new Set(
     want.routes
       .filter(({ device }) => device === links.private)
@@ -53,10 +48,7 @@ export const readPlan = (
     const device = host.byIndex.get(route.link ?? -1)?.name;
     return device === undefined || !isOurs(route, device) ? [] : [routeOf(route, device)];
   });
-  const rules = ([4, 6] as const)
-    .flatMap((family) => listRules(socket, family))
-    .flatMap((rule) => ruleOf(rule) ?? []);
-  return { routes, rules };
+  return { routes, rules: host.rules.flatMap((rule) => ruleOf(rule) ?? []) };
 };
 
 /** IPv6 has no metric 0: the kernel makes it 1024. */
@@ -100,7 +92,7 @@ export const applyPlan = (
   want: Plan,
   besideAnother = false,
 ): RouteChanges => {
-  const have = readPlan(socket, host, links, want);
+  const have = readPlan(host, links, want);
   const { routes, rules } = diffPlans(have, want);
   const faults: string[] = [];
   const requests: Request[] = [];

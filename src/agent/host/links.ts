@@ -1,13 +1,15 @@
 /**
- * A host's links, addresses and routes, read at one moment.
+ * A host's links, addresses, routes and rules, read at one moment.
  * Source: rtnetlink(7); Kilo's choice of the private link, of the MTU (default route's less 80) and of addresses.
  * @module
  */
-import { listAddresses, SCOPE_GLOBAL } from '../../linux/address.ts';
-import { type Link, listLinks } from '../../linux/link.ts';
+import { addressesOf, allAddresses, type LinkAddress, SCOPE_GLOBAL } from '../../linux/address.ts';
+import { KnownDump } from '../../linux/known-dump.ts';
+import { ALL_LINKS, type Link, linksOf } from '../../linux/link.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
-import { TABLE_MAIN } from '../../linux/route.ts';
-import { listRouteBytes, type RouteBytes } from '../../linux/route-bytes.ts';
+import { allRoutes, TABLE_MAIN } from '../../linux/route.ts';
+import { type RouteBytes, routeBytesOf } from '../../linux/route-bytes.ts';
+import { allRules, type Rule, rulesOf } from '../../linux/rule.ts';
 import { type Address, type Cidr, isIpv6, parseCidr, sameAddress } from '../../noise/ip.ts';
 
 /** A tunnel's own headers: IPv6, UDP, WireGuard. */
@@ -25,26 +27,55 @@ export interface HostLinks {
   readonly byIndex: ReadonlyMap<number, Link>;
   readonly addresses: readonly HostAddress[];
   readonly routes: readonly RouteBytes[];
+  readonly rules: readonly Rule[];
   /** Those of the main table that lead everywhere, best first. */
   readonly defaultRoutes: readonly RouteBytes[];
 }
 
-export const readLinks = (socket: NetlinkSocket): HostLinks => {
-  const links = listLinks(socket);
-  const routes = listRouteBytes(socket);
-  return {
-    byName: new Map(links.map((link) => [link.name, link])),
-    byIndex: new Map(links.map((link) => [link.index, link])),
-    addresses: listAddresses(socket).flatMap(({ link, address, scope }) => {
-      const cidr = parseCidr(address);
-      return cidr === null ? [] : [{ link, cidr, isGlobal: scope === SCOPE_GLOBAL }];
-    }),
-    routes,
-    defaultRoutes: routes
-      .filter(({ prefix, type, table }) => prefix === 0 && type === 'unicast' && table === TABLE_MAIN)
-      .toSorted((a, b) => a.family - b.family || a.metric - b.metric),
-  };
-};
+const FAMILIES = [4, 6] as const;
+
+/** Reads one host again and again; answers the very same value while nothing there has changed. */
+export class HostReader {
+  readonly #links = new KnownDump(ALL_LINKS, linksOf);
+  readonly #addresses = new KnownDump(allAddresses(), addressesOf);
+  readonly #routes = FAMILIES.map((family) => new KnownDump(allRoutes(family), routeBytesOf));
+  readonly #rules = FAMILIES.map((family) => new KnownDump(allRules(family), rulesOf));
+  #parts: readonly unknown[] = [];
+  #host: HostLinks | null = null;
+
+  read(socket: NetlinkSocket): HostLinks {
+    const links = this.#links.read(socket);
+    const addresses = this.#addresses.read(socket);
+    const routes = this.#routes.map((dump) => dump.read(socket));
+    const rules = this.#rules.map((dump) => dump.read(socket));
+    const parts = [links, addresses, ...routes, ...rules];
+    if (this.#host === null || parts.some((part, at) => part !== this.#parts[at]))
+      this.#host = hostLinks(links, addresses, routes.flat(), rules.flat());
+    this.#parts = parts;
+    return this.#host;
+  }
+}
+
+export const readLinks = (socket: NetlinkSocket): HostLinks => new HostReader().read(socket);
+
+const hostLinks = (
+  links: readonly Link[],
+  addresses: readonly LinkAddress[],
+  routes: readonly RouteBytes[],
+  rules: readonly Rule[],
+): HostLinks => ({
+  byName: new Map(links.map((link) => [link.name, link])),
+  byIndex: new Map(links.map((link) => [link.index, link])),
+  addresses: addresses.flatMap(({ link, address, scope }) => {
+    const cidr = parseCidr(address);
+    return cidr === null ? [] : [{ link, cidr, isGlobal: scope === SCOPE_GLOBAL }];
+  }),
+  routes,
+  rules,
+  defaultRoutes: routes
+    .filter(({ prefix, type, table }) => prefix === 0 && type === 'unicast' && table === TABLE_MAIN)
+    .toSorted((a, b) => a.family - b.family || a.metric - b.metric),
+});
 
 export const hasAddress = ({ addresses }: HostLinks, wanted: Address): boolean =>
   addresses.some(({ cidr }) => sameAddress(cidr.address, wanted));

@@ -34,7 +34,11 @@ export class PacketFilter {
   #backend: Backend | null = null;
   #nftables: NetlinkSocket | null = null;
   /** The rule set's generation when all that was wanted was in it, and what that was. */
-  #right: { readonly generation: number; readonly wanted: readonly Wanted[] } | null = null;
+  #right: {
+    readonly generation: number;
+    readonly filter: Filter;
+    readonly wanted: readonly Wanted[];
+  } | null = null;
 
   constructor(onOperation: (operation: Operation, family: Family) => void = () => {}) {
     this.#onOperation = onOperation;
@@ -43,16 +47,18 @@ export class PacketFilter {
   async apply(filter: Filter): Promise<FilterOutcome> {
     const backend = await this.#choose();
     const families = familiesHere();
-    const wanted = families.map((family) => wantedRules(filter, family));
     const generation = this.#generation();
     const right = this.#right;
+    const isRight = right !== null && right.filter === filter && right.generation === generation;
+    if (isRight && right.wanted.length === families.length) return { written: [], faults: [] };
+    const wanted = families.map((family) => wantedRules(filter, family));
     const known = right !== null && generation === right.generation ? right.wanted : null;
     const outcome = await this.#applyTo(backend, families, wanted, known);
     // Each table is one transaction, and each transaction is one generation: one more was somebody else's.
     const expected = generation === null ? null : generation + outcome.commits;
     this.#right =
       outcome.faults.length === 0 && expected !== null && expected === this.#generation()
-        ? { generation: expected, wanted }
+        ? { generation: expected, filter, wanted }
         : null;
     return outcome;
   }

@@ -42,13 +42,20 @@ const LEAST = 1280;
 export const innerMtu = (pathMtu: number, outer: 4 | 6): number =>
   Math.max(LEAST, Math.floor((pathMtu - OVERHEAD[outer]) / PADDING) * PADDING);
 
+/** A tunnel's other end, by the text of its address. */
+export interface PathEnd extends Endpoint {
+  readonly key: string;
+}
+
 export class PathMtus {
   /** By the endpoint's address: when it was asked last. */
   readonly #asked = new Map<string, number>();
   /** What came of it; absent where nothing is known. */
   readonly #known = new Map<string, number>();
   readonly #open = new Set<number>();
-  #waiting: Address[] = [];
+  #waiting: PathEnd[] = [];
+  #ends: readonly PathEnd[] = [];
+  #revision = 0;
   readonly #socket: NetlinkSocket;
   readonly #onChange: () => void;
   #timer: NodeJS.Timeout | null = null;
@@ -63,19 +70,28 @@ export class PathMtus {
    * Asks those that have not been asked for some minutes.
    * @param now ms
    */
-  ask(endpoints: readonly Endpoint[], host: HostLinks, now: number): void {
-    const keys = new Set(endpoints.map(({ address }) => formatAddress(address)));
-    for (const known of [this.#asked, this.#known])
-      for (const key of known.keys()) if (!keys.has(key)) known.delete(key);
-    for (const endpoint of endpoints) {
+  ask(ends: readonly PathEnd[], host: HostLinks, now: number): void {
+    if (ends !== this.#ends) this.#forgetOthers(ends);
+    this.#ends = ends;
+    for (const end of ends) {
       if (this.#open.size >= AT_ONCE) break;
-      const key = formatAddress(endpoint.address);
-      if (now - (this.#asked.get(key) ?? -PERIOD_MS) < PERIOD_MS) continue;
-      this.#asked.set(key, now);
-      this.#waiting.push(endpoint.address);
-      this.#probe(endpoint, host);
+      if (now - (this.#asked.get(end.key) ?? -PERIOD_MS) < PERIOD_MS) continue;
+      this.#asked.set(end.key, now);
+      this.#waiting.push(end);
+      this.#probe(end, host);
     }
     if (this.#open.size > 0) this.#timer ??= setTimeout(() => this.#take(), ANSWER_MS).unref();
+  }
+
+  #forgetOthers(ends: readonly PathEnd[]): void {
+    const keys = new Set(ends.map(({ key }) => key));
+    for (const key of this.#asked.keys()) if (!keys.has(key)) this.#asked.delete(key);
+    for (const key of this.#known.keys()) if (!keys.has(key) && this.#known.delete(key)) this.#revision++;
+  }
+
+  /** Another number once anything else is known. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** What is known of the way there; undefined when nothing is. */
@@ -83,9 +99,9 @@ export class PathMtus {
     return this.#known.get(formatAddress(address));
   }
 
-  #wayTo(address: Address): Route | undefined {
+  #wayTo({ key }: PathEnd): Route | undefined {
     try {
-      return lookupRoute(this.#socket, { to: formatAddress(address) });
+      return lookupRoute(this.#socket, { to: key });
     } catch {
       return undefined; // there is none
     }
@@ -100,15 +116,17 @@ export class PathMtus {
     this.#timer = null;
     this.#closeSockets();
     let changed = false;
-    for (const address of this.#waiting) {
-      const key = formatAddress(address);
-      const mtu = this.#wayTo(address)?.mtu;
+    for (const end of this.#waiting) {
+      const { key } = end;
+      const mtu = this.#wayTo(end)?.mtu;
       changed ||= mtu !== this.#known.get(key);
       if (mtu === undefined) this.#known.delete(key);
       else this.#known.set(key, mtu);
     }
     this.#waiting = [];
-    if (changed) this.#onChange();
+    if (!changed) return;
+    this.#revision++;
+    this.#onChange();
   }
 
   #closeSockets(): void {
@@ -120,15 +138,15 @@ export class PathMtus {
    * To whoever sees it, and to the other end, a transport message like any other (WireGuard paper §5.4.6); it is of no
    * session and has no content, so it is dropped there.
    */
-  #probe(endpoint: Endpoint, { byIndex }: HostLinks): void {
-    const link = byIndex.get(this.#wayTo(endpoint.address)?.link ?? -1);
+  #probe(end: PathEnd, { byIndex }: HostLinks): void {
+    const link = byIndex.get(this.#wayTo(end)?.link ?? -1);
     if (link === undefined) return;
-    const six = isIpv6(endpoint.address);
+    const six = isIpv6(end.address);
     const flags = SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
     const fd = sys.socket(six ? AF_INET6 : AF_INET, flags, 0);
     this.#open.add(fd);
     const w = new MessageWriter();
-    writeSocketAddress(w, { ...endpoint, scope: 0 });
+    writeSocketAddress(w, { ...end, scope: 0 });
     try {
       const [level, option] = six ? [IPPROTO_IPV6, IPV6_MTU_DISCOVER] : [IPPROTO_IP, IP_MTU_DISCOVER];
       sys.setsockopt(fd, level as number, option as number, PMTUDISC_PROBE);

@@ -25,7 +25,7 @@ import {
   type Table,
 } from '../../linux/nftables.ts';
 import { counter, drop } from '../../linux/nftables-action.ts';
-import { listRules } from '../../linux/nftables-list.ts';
+import { listRules, rulesetGeneration } from '../../linux/nftables-list.ts';
 import { ip, ip6, metaKey } from '../../linux/nftables-match.ts';
 import type { Statement } from '../../linux/nftables-rule.ts';
 import { type Cidr, formatCidr, isIpv6, network } from '../../noise/ip.ts';
@@ -81,6 +81,8 @@ export class PodGuard {
   #socket: NetlinkSocket | null = null;
   /** A kernel without nftables: nothing is counted. */
   #isUnable = false;
+  /** What was in place, and the rule set's generation then. */
+  #right: { readonly topology: Topology; readonly links: string; readonly generation: number } | null = null;
 
   get #nftables(): NetlinkSocket {
     this.#socket ??= openNftablesSocket();
@@ -104,13 +106,21 @@ export class PodGuard {
     }
   }
 
-  #keep(topology: Topology, links: Links): boolean {
-    const wanted = wantedOf(topology, links);
+  #keep(topology: Topology, names: Links): boolean {
+    const links = Object.values(names).join(' ');
+    const generation = rulesetGeneration(this.#nftables);
+    const right = this.#right;
+    if (right?.topology === topology && right.links === links && right.generation === generation)
+      return false;
+    const wanted = wantedOf(topology, names);
     const text = JSON.stringify({ ...wanted, ...texts(wanted) });
     const mark = createHash('sha256').update(text).digest('hex').slice(0, 16);
     const there = listRules(this.#nftables, POD_TABLE);
     const ending = ` ${mark}/${there.length}`;
-    if (there.length > 0 && there.every(({ comment }) => comment?.endsWith(ending) === true)) return false;
+    if (there.length > 0 && there.every(({ comment }) => comment?.endsWith(ending) === true)) {
+      this.#right = { topology, links, generation };
+      return false;
+    }
     applyNftables(this.#nftables, changesFor(wanted, mark));
     return true;
   }

@@ -18,7 +18,7 @@ import {
   removeTable,
   type Table,
 } from '../../linux/nftables.ts';
-import { listRules, listTables } from '../../linux/nftables-list.ts';
+import { listRules, listTables, rulesetGeneration } from '../../linux/nftables-list.ts';
 import { metaKey, tcp } from '../../linux/nftables-match.ts';
 import { be32, CMP_EQ, REGISTER, type RuleWriter, type Statement } from '../../linux/nftables-rule.ts';
 import { SystemError } from '../../linux/sys.ts';
@@ -90,6 +90,8 @@ export class SegmentSize {
   #socket: NetlinkSocket | null = null;
   /** A kernel without nftables, or without what these rules need of it: packets are told that they are too large, that is all. */
   #isUnable = false;
+  /** The rule set's generation when it was as wanted: no other is, until anybody changes anything. */
+  #right: number | null = null;
 
   /** Answers whether something had to be written. */
   keep(link: string): boolean {
@@ -105,8 +107,13 @@ export class SegmentSize {
 
   #keep(link: string): boolean {
     const socket = this.#open();
+    const generation = rulesetGeneration(socket);
+    if (generation === this.#right) return false;
     const have = this.#comments(socket);
-    if (have.join() === commentsFor(link).join()) return false;
+    if (have.join() === commentsFor(link).join()) {
+      this.#right = generation;
+      return false;
+    }
     const chain = { name: CHAIN, base: { type: 'filter', hook: 'forward', priority: PRIORITY } } as const;
     applyNftables(socket, [recreateTable(TABLE), addTable(TABLE), addChain(TABLE, chain), ...rules(link)]);
     return true;

@@ -15,8 +15,11 @@ export interface MirrorOptions<Item extends KubernetesObject, Kept> {
   readonly client: Pick<KubernetesClient, 'list' | 'watch'>;
   readonly type: ResourceType<Item>;
   readonly selection?: Selection;
-  /** What of an object is kept: everything else is forgotten, so that large clusters fit in little memory. */
-  readonly keep: (item: Item) => Kept;
+  /**
+   * What of an object is kept: everything else is forgotten, so that large clusters fit in little memory. `before`: what is
+   * kept of it so far.
+   */
+  readonly keep: (item: Item, before: Kept | undefined) => Kept;
   /** Objects came, changed or went; names of those, or null after a whole listing. */
   readonly onChange: (names: ReadonlySet<string> | null) => void;
   /** The API spoke: proof that the copy is of this moment. */
@@ -88,8 +91,12 @@ export class Mirror<Item extends KubernetesObject, Kept> {
   async #list(signal: AbortSignal): Promise<void> {
     const { client, type, selection, keep, onChange } = this.#options;
     const { items, resourceVersion } = await client.list(type, selection, signal);
+    const before = new Map(this.#items);
     this.#items.clear();
-    for (const item of items) this.#items.set(item.metadata.name, keep(item));
+    for (const item of items) {
+      const { name } = item.metadata;
+      this.#items.set(name, keep(item, before.get(name)));
+    }
     this.#version = resourceVersion;
     this.#synced = true;
     this.#contact();
@@ -107,7 +114,7 @@ export class Mirror<Item extends KubernetesObject, Kept> {
       if (event.type === 'BOOKMARK') continue;
       const { name } = event.object.metadata;
       if (event.type === 'DELETED') this.#items.delete(name);
-      else this.#items.set(name, this.#options.keep(event.object));
+      else this.#items.set(name, this.#options.keep(event.object, this.#items.get(name)));
       this.#options.onChange(new Set([name]));
     }
   }

@@ -25,6 +25,7 @@ describe('the order of addresses', () => {
           isGlobal: true,
         })),
         routes: [],
+        rules: [],
         defaultRoutes: [],
       }) as HostLinks;
     const inOrder: string[] = [];

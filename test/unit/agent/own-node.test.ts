@@ -83,6 +83,7 @@ describe('addresses of a host', () => {
     byIndex: new Map(),
     addresses: addresses.map(([link, text]) => ({ link, cidr: cidr(text), isGlobal: true })),
     routes: [],
+    rules: [],
     defaultRoutes: standard === undefined ? [] : ([{ link: standard }] as never),
   });
   const find = (links: HostLinks, options: { ofHostname?: string[]; internal?: string[] } = {}) => {
