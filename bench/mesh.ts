@@ -34,9 +34,12 @@ const agentFigures = async (nodes: number, rounds: number, idleMs: number): Prom
     const changes = [];
     for (let round = 0; round < rounds; round++) changes.push(await load.change(round));
     const touched = changes.map(({ routes, rules }) => routes + rules);
-    await load.idle(idleMs / 2, true);
-    const busy = await load.idle(idleMs, true);
-    const quiet = await load.idle(idleMs, false);
+    await load.beatAll('annotations');
+    await load.idle(idleMs / 2, 'annotations');
+    const annotations = await load.idle(idleMs, 'annotations');
+    const quiet = await load.idle(idleMs, 'none');
+    await load.beatAll('leases');
+    const leases = await load.idle(idleMs, 'leases');
     const figure = (name: string, unit: string, aim: number, runs: readonly number[]): Figure => ({
       name,
       unit,
@@ -53,7 +56,8 @@ const agentFigures = async (nodes: number, rounds: number, idleMs: number): Prom
       ),
       figure('… messages of the kernel about changed routes and rules', '', 12, touched),
       figure(`agent of ${nodes} nodes, nothing happens: processor`, '%', 0.1, [quiet * 100]),
-      figure(`agent of ${nodes} nodes, all heart-beats watched: processor`, '%', 5, [busy * 100]),
+      figure(`… all heart-beats watched, as annotations of Nodes: processor`, '%', 5, [annotations * 100]),
+      figure(`… all heart-beats watched, as Leases: processor`, '%', 5, [leases * 100]),
       figure(`agent of ${nodes} nodes: resident memory`, 'MiB', 80, [load.residentMiB()]),
     ];
   } finally {

@@ -21,7 +21,7 @@ import { NETLINK_NETFILTER, NetlinkSocket } from '../../src/linux/netlink.ts';
 import { listRoutes, PROTOCOL_STATIC, TABLE_MAIN } from '../../src/linux/route.ts';
 import { openRouteSocket, RTNLGRP_IPV4_ROUTE, subscribeToRoutes } from '../../src/linux/rtnetlink.ts';
 import { inNamespace, ip } from '../namespaces.ts';
-import { type ClusterSize, nodeResource, podCIDR } from './cluster.ts';
+import { type ClusterSize, leaseResource, nodeResource, podCIDR } from './cluster.ts';
 
 const AGENT = 'kwb-agent';
 const API = 'kwb-api';
@@ -33,6 +33,9 @@ const TICK_MS = 10;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const unixSeconds = (): number => Math.floor(Date.now() / 1000);
+
+/** How the other nodes say that they live: as Kilo's do, as with --heartbeat=lease, or not at all. */
+export type HeartBeats = 'annotations' | 'leases' | 'none';
 
 export interface Reprogramming {
   /** Milliseconds from the change in the API to the last thing the kernel was told. */
@@ -124,18 +127,29 @@ export class AgentUnderLoad {
     return { ms: last - started, routes, rules };
   }
 
-  /** Share of one processor the agent uses, over `ms`; with every node's heart-beat, or without. */
-  async idle(ms: number, heartBeats: boolean): Promise<number> {
+  /** Share of one processor the agent uses, over `ms`, while nobody has anything to say but, perhaps, that he lives. */
+  async idle(ms: number, heartBeats: HeartBeats): Promise<number> {
     const pause = HEARTBEAT_MS / this.#size.nodes;
     let next = 0;
     const started = performance.now();
     const before = this.#cpuMs();
     while (performance.now() - started < ms) {
-      await sleep(heartBeats ? Math.max(pause, 5) : 200);
-      const due = heartBeats ? Math.floor((performance.now() - started) / pause) : 0;
-      for (; next < due; next++) this.#put(1 + (next % (this.#size.nodes - 1)), unixSeconds());
+      await sleep(heartBeats === 'none' ? 200 : Math.max(pause, 5));
+      const due = heartBeats === 'none' ? 0 : Math.floor((performance.now() - started) / pause);
+      for (; next < due; next++) this.#beat(1 + (next % (this.#size.nodes - 1)), heartBeats);
     }
     return (this.#cpuMs() - before) / (performance.now() - started);
+  }
+
+  /** Every node once, so that none is silent in what follows. */
+  async beatAll(heartBeats: HeartBeats): Promise<void> {
+    for (let index = 1; index < this.#size.nodes; index++) this.#beat(index, heartBeats);
+    await sleep(3000);
+  }
+
+  #beat(index: number, heartBeats: HeartBeats): void {
+    if (heartBeats === 'annotations') this.#put(index, unixSeconds());
+    else this.#api.store.put('leases.coordination.k8s.io', ...leaseResource(index, Date.now()));
   }
 
   #cpuMs(): number {
@@ -173,6 +187,7 @@ const startAgent = (folder: string, granularity: string): ChildProcess => {
     '--cni-path=/nonexistent',
     '--encapsulate=never',
     '--cni=false',
+    '--heartbeat=lease',
     `--mesh-granularity=${granularity}`,
   ];
   const log = createWriteStream(join(folder, 'agent.log'));

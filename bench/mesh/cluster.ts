@@ -3,6 +3,7 @@
  * @module
  */
 import { nodeRecord } from '../../src/agent/annotations.ts';
+import type { Stored } from '../../src/agent/api-server/object-store.ts';
 import type { NodeResource } from '../../src/agent/kubernetes/resources.ts';
 import type { Node } from '../../src/routing/node.ts';
 
@@ -41,6 +42,26 @@ export const nodeResource = (index: number, { locations }: ClusterSize, lastSeen
     },
     spec: { podCIDR: podCIDR(index) },
   };
+};
+
+/** A node's heart-beat as kilowire writes it with --heartbeat=lease, by the store's key. */
+export const leaseResource = (index: number, now: number): [key: string, lease: Stored] => {
+  const holder = `node-${String(index).padStart(5, '0')}`;
+  const name = `kilowire-${holder}`;
+  const namespace = 'kube-node-lease';
+  return [
+    `${namespace}/${name}`,
+    {
+      apiVersion: 'coordination.k8s.io/v1',
+      kind: 'Lease',
+      metadata: { name, namespace, labels: { 'app.kubernetes.io/name': 'kilowire' } },
+      spec: {
+        holderIdentity: holder,
+        leaseDurationSeconds: 60,
+        renewTime: new Date(now).toISOString().replace('Z', '000Z'),
+      },
+    },
+  ];
 };
 
 export const nodes = (size: ClusterSize, now: number): Node[] =>
