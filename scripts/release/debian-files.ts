@@ -5,7 +5,15 @@
  * @module
  */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Architecture } from './architecture.ts';
 import { releaseCache } from './npm-package.ts';
@@ -91,7 +99,7 @@ export const unpackDebian = (
     execFileSync('tar', ['-x', '--keep-directory-symlink', '-C', into], { input: tar });
   }
   prune(into, architecture);
-  links(into);
+  links(into, architecture);
   return files.map((file) => file.replace(/\.deb$/, '').replaceAll('%3a', ':'));
 };
 
@@ -108,14 +116,25 @@ const prune = (into: string, { debian }: Architecture): void => {
 };
 
 /** What Debian's maintainer scripts would have made. */
-const links = (into: string): void => {
+const links = (into: string, architecture: Architecture): void => {
   for (const name of ['iptables', 'ip6tables'])
     for (const kind of ['', '-save', '-restore'])
       link(join(into, 'usr/sbin', `${name}${kind}`), `${name}-nft${kind}`);
-  const applets = execFileSync('busybox', ['--list'], { encoding: 'utf8' }).trim().split('\n');
-  for (const applet of applets)
+  for (const applet of applets(into, architecture))
     if (applet !== 'busybox' && !existsSync(join(into, 'usr/sbin', applet)))
       link(join(into, 'usr/bin', applet), 'busybox');
+};
+
+/** As busybox itself lists them; one for another machine has the same. */
+const applets = (into: string, { node }: Architecture): readonly string[] => {
+  const known = join(releaseCache(), 'busybox-applets');
+  if (node === process.arch)
+    writeFileSync(known, execFileSync(join(into, 'usr/bin/busybox'), ['--list'], { encoding: 'utf8' }));
+  if (!existsSync(known))
+    throw new Error(
+      `The image for ${process.arch} has to be built once before one for ${node}: what busybox can do is asked there.`,
+    );
+  return readFileSync(known, 'utf8').trim().split('\n');
 };
 
 const link = (path: string, target: string): void => {

@@ -33,14 +33,6 @@ export const cniExecutable = async ({ node, bun }: Architecture, product: string
   await buildCni(product, node === process.arch ? undefined : foreign);
 };
 
-const sbom = (): string =>
-  execFileSync('npm', ['sbom', '--sbom-format', 'cyclonedx', '--omit', 'dev', '--package-lock-only'], {
-    cwd: root,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-    maxBuffer: 1 << 26,
-  });
-
 const completion = (shell: string): string =>
   execFileSync(join(root, 'bin/kilowire'), ['completion', shell], { encoding: 'utf8' });
 
@@ -51,7 +43,6 @@ export const writeFiles = async (folder: string, architectures: readonly Archite
     writeSingleFile(architecture, cni, join(folder, `kilowire-linux-${architecture.node}`));
   }
   pack(folder);
-  writeFileSync(join(folder, 'kilowire.cdx.json'), sbom());
   for (const shell of ['bash', 'zsh', 'fish'])
     writeFileSync(join(folder, `kilowire.${shell}`), completion(shell));
   writeManPages(join(folder, 'kilowire-man.tar.gz'));

@@ -17,6 +17,8 @@ export interface BuiltImage {
   readonly name: string;
   readonly bytes: number;
   readonly sizes: readonly { readonly architecture: string; readonly compressed: number }[];
+  /** NAME_VERSION_ARCHITECTURE of each package that is in it. */
+  readonly debianFiles: readonly string[];
 }
 
 const write = (path: string, text: string): void => {
@@ -38,7 +40,12 @@ const node = ({ node: name }: Architecture, into: string): void => {
   cpSync(join(from, 'LICENSE'), join(into, 'usr/share/doc/node/LICENSE'));
 };
 
-const layersOf = async (architecture: Architecture, archive: OciArchive): Promise<readonly Layer[]> => {
+interface Filled {
+  readonly layers: readonly Layer[];
+  readonly debianFiles: readonly string[];
+}
+
+const layersOf = async (architecture: Architecture, archive: OciArchive): Promise<Filled> => {
   mkdirSync(releaseCache(), { recursive: true });
   const work = mkdtempSync(join(releaseCache(), 'image-'));
   try {
@@ -48,19 +55,20 @@ const layersOf = async (architecture: Architecture, archive: OciArchive): Promis
       string,
     ];
     for (const folder of [base, runtime, ours]) mkdirSync(folder);
-    const packages = unpackDebian(architecture, base, write);
+    const debianFiles = unpackDebian(architecture, base, write);
     // Where a read-only root still needs a folder.
     for (const name of ['proc', 'sys', 'dev', 'run', 'tmp', 'var/lib/kilo', 'etc'])
       mkdirSync(join(base, name), { recursive: true });
     write(join(base, 'etc/os-release'), 'ID=kilowire\nNAME="Kilowire"\nPRETTY_NAME="Kilowire image"\n');
-    write(join(base, 'usr/share/kilowire/debian-packages'), `${packages.join('\n')}\n`);
+    write(join(base, 'usr/share/kilowire/debian-packages'), `${debianFiles.join('\n')}\n`);
     node(architecture, runtime);
     await application(architecture, ours);
-    return [
+    const layers = [
       archive.layer(base, 'files of Debian packages'),
       archive.layer(runtime, 'Node'),
       archive.layer(ours, 'kilowire'),
     ];
+    return { layers, debianFiles };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
@@ -76,12 +84,16 @@ export const buildImage = async (
   const archive = new OciArchive(join(folder, 'image'));
   const images: object[] = [];
   const sizes: { architecture: string; compressed: number }[] = [];
-  for (const architecture of architectures) {
-    const layers = await layersOf(architecture, archive);
+  const all: string[] = [];
+  // This machine's first: what busybox can do is asked of it.
+  const own = (each: Architecture): number => (each.node === process.arch ? 0 : 1);
+  for (const architecture of architectures.toSorted((a, b) => own(a) - own(b))) {
+    const { layers, debianFiles } = await layersOf(architecture, archive);
+    all.push(...debianFiles);
     images.push(archive.image({ architecture, layers, version: version() }));
     const compressed = layers.reduce((sum, { descriptor }) => sum + descriptor.size, 0);
     sizes.push({ architecture: architecture.debian, compressed });
   }
   const file = join(folder, `kilowire-image-${version()}.tar`);
-  return { file, name, bytes: archive.finish(images, name, file), sizes };
+  return { file, name, bytes: archive.finish(images, name, file), sizes, debianFiles: all };
 };

@@ -5,12 +5,13 @@
  * @module
  */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { version } from '../../src/cli/version.ts';
 import { root } from '../tree.ts';
 import { ARCHITECTURES } from './architecture.ts';
+import { billOfMaterials } from './bill.ts';
 import { writeFiles, writeSums } from './files.ts';
 import { buildImage } from './image.ts';
 
@@ -34,15 +35,17 @@ const obstacles = (): readonly string[] => {
 
 const make = async (): Promise<void> => {
   const folder = join(root, 'dist/release');
-  const mib = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
+  const size = (bytes: number): string =>
+    bytes < 1 << 20 ? `${(bytes / 1024).toFixed(1)} KiB` : `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
   const machines = ARCHITECTURES.filter(({ node }) => !values['this-machine'] || node === process.arch);
   if (!values.image) rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   if (!values.image) await writeFiles(folder, machines);
   const image = await buildImage(folder, machines);
-  for (const { name, bytes } of await writeSums(folder)) console.log(`${name}: ${mib(bytes)}`);
+  if (!values.image) writeFileSync(join(folder, 'kilowire.cdx.json'), billOfMaterials(image.debianFiles));
+  for (const { name, bytes } of await writeSums(folder)) console.log(`${name}: ${size(bytes)}`);
   for (const { architecture, compressed } of image.sizes)
-    console.log(`to pull for ${architecture}: ${mib(compressed)}`);
+    console.log(`to pull for ${architecture}: ${size(compressed)}`);
 };
 
 const wrong = values['dry-run'] || values.image ? [] : obstacles();
