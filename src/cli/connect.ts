@@ -10,7 +10,7 @@ import type { DnsServer } from '../admin/connect/dns-forwarder.ts';
 import type { DnsMode } from '../admin/connect/split-dns.ts';
 import type { LogLevel } from '../agent/log.ts';
 import { parseBase64Key } from '../noise/base64-key.ts';
-import { type Cidr, parseCidr } from '../noise/ip.ts';
+import { type Address, type Cidr, parseAddress, parseCidr } from '../noise/ip.ts';
 import { type ClusterFlags, openClient, portOption, withCluster } from './cluster-options.ts';
 
 interface ConnectFlags extends ClusterFlags {
@@ -18,6 +18,7 @@ interface ConnectFlags extends ClusterFlags {
   readonly allowedIps?: readonly Cidr[];
   readonly dns: DnsMode;
   readonly dnsListen: DnsServer;
+  readonly dnsServer?: readonly Address[];
   readonly clusterDomain: string;
   readonly cleanUp: boolean | null;
   readonly interface: string;
@@ -39,6 +40,15 @@ const range = (text: string): Cidr => {
 const ranges = (text: string, before: readonly Cidr[] = []): Cidr[] => [
   ...before,
   ...(text === 'none' ? [] : text.split(',').map(range)),
+];
+
+const servers = (text: string, before: readonly Address[] = []): Address[] => [
+  ...before,
+  ...text.split(',').map((each) => {
+    const address = parseAddress(each);
+    if (address !== null) return address;
+    throw new InvalidArgumentError(`"${each}" is not an address; write it as 10.43.0.10.`);
+  }),
 ];
 
 const loopback = (text: string): DnsServer => {
@@ -109,7 +119,12 @@ const connect = async (given: string | undefined, flags: ConnectFlags): Promise<
       mtu: flags.mtu,
       port: flags.port ?? null,
       allowedIPs: flags.allowedIps ?? null,
-      dns: { mode: flags.dns, domain: flags.clusterDomain, listen: flags.dnsListen },
+      dns: {
+        mode: flags.dns,
+        domain: flags.clusterDomain,
+        servers: flags.dnsServer ?? null,
+        listen: flags.dnsListen,
+      },
       cleanUp: flags.cleanUp ?? true,
       resyncMs,
       granularity: flags.meshGranularity,
@@ -154,6 +169,11 @@ export const connectCommand = (): Command =>
         new Option('--dns-listen <address>', 'where the local resolver listens')
           .argParser(loopback)
           .default({ address: '127.0.0.1', port: 53 }, '127.0.0.1:53'),
+      )
+      .addOption(
+        new Option('--dns-server <addresses>', "of the cluster's resolver")
+          .argParser(servers)
+          .default(undefined, 'the Service kube-system/kube-dns'),
       )
       .option('--cluster-domain <name>', "the cluster's domain", 'cluster.local')
       .addOption(

@@ -50,8 +50,13 @@ describe.skipIf(!isRoot)('names of the cluster', () => {
         spec: { clusterIP },
       } as never);
     // On the node that services are reached by.
-    world.host('a').ip('addr', 'add', '10.43.0.10/32', 'dev', 'lo');
-    await serve('kwdn-a', '10.43.0.10', 'cluster.local', WEB, '10.42.2.1');
+    for (const [server, answer] of [
+      ['10.43.0.10', '10.42.2.1'],
+      ['10.43.0.53', '10.42.3.1'],
+    ] as const) {
+      world.host('a').ip('addr', 'add', `${server}/32`, 'dev', 'lo');
+      await serve('kwdn-a', server, 'cluster.local', WEB, answer);
+    }
     await serve('kwdn-r', GATEWAY, 'org', ELSEWHERE, '192.0.2.1');
     for (const { name } of NODES) world.startAgent(name);
     await world.meshed();
@@ -117,8 +122,8 @@ describe.skipIf(!isRoot)('names of the cluster', () => {
 
     /** Of all links. */
     const domains = (): Promise<string> => laptop.run('resolvectl', 'domain');
-    const connected = async (): Promise<Running> => {
-      const running = laptop.connect();
+    const connected = async (...flags: readonly string[]): Promise<Running> => {
+      const running = laptop.connect(...flags);
       await laptop.connected(running.log);
       await until('the resolver', () => running.log().includes('systemd-resolved'));
       return running;
@@ -176,6 +181,26 @@ describe.skipIf(!isRoot)('names of the cluster', () => {
       await expectNoNames();
       await end(device.child);
       await laptop.expectBare();
+    });
+
+    it('are not found by programs that ask somebody else, and how they would is said', async () => {
+      await laptop.run('sh', '-c', `rm /etc/resolv.conf; echo nameserver ${GATEWAY} > /etc/resolv.conf`);
+      const { child, log } = await connected();
+      expect(await addressOf(WEB)).toBe('');
+      const link = 'ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf';
+      await until('the instruction', () => log().includes(link));
+      await laptop.run('sh', '-c', link);
+      await expectNames();
+      await end(child);
+      await laptop.expectBare();
+    });
+
+    it('are asked of the resolver that is named, and stay with a link that is left', async () => {
+      const { child } = await connected('--dns-server', '10.43.0.53', '--clean-up=false');
+      expect(await addressOf(WEB)).toBe('10.42.3.1');
+      await end(child);
+      expect(await laptop.run('resolvectl', 'dns', 'kilo0')).toMatch(/\(kilo0\): 10\.43\.0\.53$/m);
+      world.api.store.delete('peers.kilo.squat.ai', 'laptop');
     });
   });
 });

@@ -13,7 +13,7 @@ import type { KubernetesClient } from '../../agent/kubernetes/client.ts';
 import type { Log } from '../../agent/log.ts';
 import { openRouteSocket } from '../../linux/rtnetlink.ts';
 import type { DeviceConfig } from '../../noise/device-config.ts';
-import { type Cidr, contains, formatAddress, formatCidr } from '../../noise/ip.ts';
+import { type Address, type Cidr, contains, formatAddress, formatCidr } from '../../noise/ip.ts';
 import { type OutsidePlan, outsidePlan } from '../../routing/outside.ts';
 import { AdminError } from '../admin-error.ts';
 import { readServices } from '../cluster-services.ts';
@@ -41,6 +41,8 @@ export interface ConnectionOptions {
   readonly dns: {
     readonly mode: DnsMode;
     readonly domain: string;
+    /** Who knows the names; null: the API says. */
+    readonly servers: readonly Address[] | null;
     /** Of a resolver of ours. */
     readonly listen: DnsServer;
   };
@@ -149,16 +151,20 @@ export class Connection {
   /** Where the services are, and who knows their names. Whoever may not read Services does without. */
   async #findServices(): Promise<void> {
     const { client, allowedIPs, dns, interfaceName, log } = this.#options;
-    const { ranges, dns: servers } = await readServices(client);
-    const named = allowedIPs ?? [];
-    this.#ranges = allowedIPs ?? ranges;
-    const reached = servers.filter((address) => this.#ranges.some((range) => contains(range, address)));
-    if (dns.mode === 'none' || reached.length === 0) {
-      if (dns.mode !== 'none' && servers.length > 0 && named.length > 0)
-        log.warn("The cluster's resolver is not in --allowed-ips: names of the cluster are not resolved.");
-      return;
-    }
-    this.#dns = new SplitDns({ ...dns, interfaceName, servers: reached.map(formatAddress), log });
+    const found = await readServices(client);
+    this.#ranges = allowedIPs ?? found.ranges;
+    if (dns.mode === 'none') return;
+    const reached = found.dns.filter((address) => this.#ranges.some((range) => contains(range, address)));
+    const servers = dns.servers ?? reached;
+    if (servers.length > 0)
+      this.#dns = new SplitDns({ ...dns, interfaceName, servers: servers.map(formatAddress), log });
+    else if (allowedIPs?.length === 0) return;
+    else if (found.dns.length > 0)
+      log.warn("The cluster's resolver is not in --allowed-ips: names of the cluster are not resolved.");
+    else
+      log.info(
+        'No Service kube-system/kube-dns is there for this account to read: names of the cluster are not resolved. --dns-server names a resolver.',
+      );
   }
 
   #want(): void {
