@@ -7,9 +7,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { MeshSnapshot } from '../../src/ui/mesh-snapshot.ts';
 import { buildKubernetes } from '../kube/binaries.ts';
 import { clusterObstacle, KubeCluster } from '../kube/cluster.ts';
 import { buildCoreDns, coreDnsArchive } from '../kube/coredns.ts';
+import { Desk } from '../kube/desk.ts';
 import { applyManifests, builtImage, daemonLogs, daemonPods, importImage } from '../kube/kilowire-mesh.ts';
 import { addressOf, isReady, unreachable, webPod } from '../kube/kilowire-pods.ts';
 import { isTrue, type KubeObject } from '../kube/kubectl.ts';
@@ -279,6 +281,43 @@ describe.skipIf(image === undefined)('a cluster that is given our network', { ti
     expect(await patch('n0', { metadata: { labels: { 'node-role.kubernetes.io/control-plane': '' } } })).toBe(
       '422',
     );
+  });
+
+  describe('serves the page', () => {
+    const blocks = codeBlocks(readFileSync(join(root, 'docs/ui.md'), 'utf8'));
+    const commands = blocks.find(({ lines }) => lines.some((line) => line.includes(' port-forward ')))?.lines;
+
+    test('to who may forward a port', async () => {
+      const [install = '', forward = ''] = commands ?? [];
+      const before = (await daemonPods(cluster, 'agent')).map(uidOf);
+      const settings = [...install.matchAll(/--set (\S+)/g)].map(([, setting = '']) => setting);
+      await applyManifests(cluster, 'device.updateStrategy=RollingUpdate', ...settings);
+      await replaced('agent', before);
+      const [, ...words] = forward.split(' ');
+      const forwarding = cluster.kubectl(...words).catch(String);
+      const looked = async (): Promise<string> =>
+        await cluster.inNode(0, 'curl', '-s', '-m', '10', 'http://127.0.0.1:8107/api/v1.0/mesh');
+      await cluster.until('the tunnel, measured', async () => (await looked()).includes('"measured":true'));
+      const { nodes } = JSON.parse(await looked()) as MeshSnapshot;
+      expect(Object.values(nodes).map(({ state }) => state)).toEqual(['well', 'well']);
+      expect(await Promise.race([forwarding, 'goes on'])).toBe('goes on');
+    });
+
+    test('and measures for who is outside, through the API, by the rights that the document names', async () => {
+      const rights = blocks.find(({ language }) => language === 'yaml')?.lines.join('\n') ?? '';
+      const desk = await Desk.make(cluster, rights);
+      const { tunnels, silent } = await desk.status();
+      expect(silent).toEqual([]);
+      expect(tunnels.map(({ from, to }) => `${from} ${to}`).toSorted()).toEqual(['n0 n1', 'n1 n0']);
+      expect(tunnels.every(({ handshakeAge, pathMtu }) => handshakeAge !== null && pathMtu !== null)).toBe(
+        true,
+      );
+      const { problems, ...elsewhere } = await desk.status('--namespace', 'default');
+      expect(elsewhere.silent).toEqual(['n0', 'n1']);
+      expect(problems.find(({ code }) => code === 'agents-unasked')?.what).toContain(
+        'cannot list resource "pods" in API group "" in the namespace "default"',
+      );
+    });
   });
 
   test('leaves nothing on a node that is drained and deleted', async () => {
