@@ -22,6 +22,7 @@ import type { Transport } from '../noise/transport.ts';
 import { renewSessions } from '../noise/transport-state.ts';
 import { ENDPOINT_LENGTH, ENDPOINT_SIZE } from '../tun/endpoint.ts';
 import type { Slab } from '../tun/slab.ts';
+import { unpackAgreement } from './agreement.ts';
 import { type Egress, TUN_GONE } from './egress.ts';
 import { clearFilter } from './flood-filter.ts';
 import type { HandshakeGate } from './handshake-gate.ts';
@@ -102,8 +103,8 @@ class DataPlane {
         this.#fetchCommands(now);
       }
       if (wasFrozen || this.#frozen) continue;
-      if (this.#poll.ready(UDP4) !== 0) this.#ingress.drain(this.#egress.sender.fd4, now);
-      if (this.#poll.ready(UDP6) !== 0) this.#ingress.drain(this.#egress.sender.fd6, now);
+      if (this.#poll.ready(UDP4) !== 0) this.#receive(UDP4, now);
+      if (this.#poll.ready(UDP6) !== 0) this.#receive(UDP6, now);
       this.#act(now);
       const tun = this.#poll.ready(TUN);
       if ((tun & FAULT) !== 0 || (tun !== 0 && this.#egress.drain(now) === TUN_GONE)) this.#tunGone();
@@ -111,6 +112,7 @@ class DataPlane {
       if (transport.nextDeadline() <= now) transport.expire(now);
       if (this.#gate.deadline <= now) this.#gate.expire(now);
       this.#act(now);
+      if (this.#egress.sender.takeLoss() || this.#gate.takeLoss()) this.#post({ kind: 'sockets-lost' });
       if (this.#tellRunning) this.#post({ kind: 'running' });
       this.#tellRunning = false;
     }
@@ -122,6 +124,12 @@ class DataPlane {
     const deadline = Math.min(this.#transport.nextDeadline(), this.#gate.deadline);
     if (deadline === Number.POSITIVE_INFINITY) return -1;
     return Math.min(LONGEST_SLEEP, Math.max(0, Math.ceil(deadline - now)));
+  }
+
+  #receive(index: number, now: number): void {
+    if (this.#ingress.drain(this.#poll.descriptor(index), now)) return;
+    this.#poll.watch(index, -1);
+    this.#post({ kind: 'sockets-lost' });
   }
 
   /** The interface was deleted: nothing more will come from it. */
@@ -262,26 +270,27 @@ class DataPlane {
         );
         break;
       case 'response': {
-        const { peer } = command.session;
-        const isThere = transport.hasPeer(peer);
+        const { session, source, message } = unpackAgreement(command.agreement);
+        const isThere = transport.hasPeer(session.peer);
         if (isThere) {
-          transport.roam(peer, command.source, 0);
-          transport.handshakeReceived(peer, INITIATION_SIZE, now);
+          transport.roam(session.peer, source, 0);
+          transport.handshakeReceived(session.peer, INITIATION_SIZE, now);
         }
         // For a peer that is gone this wipes the keys and gives the index back.
-        transport.installKeypair(command.session, now);
+        transport.installKeypair(session, now);
         if (!isThere) break;
-        this.#gate.asked(command.message);
-        transport.responseSent(peer, this.#egress.sendHandshake(peer, command.message, now), now);
+        this.#gate.asked(message);
+        const sent = this.#egress.sendHandshake(session.peer, message, now);
+        transport.responseSent(session.peer, sent, now);
         break;
       }
       case 'established': {
-        const { peer } = command.session;
-        if (transport.hasPeer(peer)) {
-          transport.roam(peer, command.source, 0);
-          transport.handshakeReceived(peer, RESPONSE_SIZE, now);
+        const { session, source } = unpackAgreement(command.agreement);
+        if (transport.hasPeer(session.peer)) {
+          transport.roam(session.peer, source, 0);
+          transport.handshakeReceived(session.peer, RESPONSE_SIZE, now);
         }
-        transport.installKeypair(command.session, now);
+        transport.installKeypair(session, now);
         break;
       }
       case 'snapshot':

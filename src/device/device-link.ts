@@ -85,6 +85,18 @@ export class DeviceLink {
     log.verbose('Interface state was Down, requested Up, now Up');
   }
 
+  /** One was closed from outside. Both are opened anew, on the port they had, once nobody uses the old ones. */
+  socketsLost(): void {
+    if (!this.isUp) return;
+    this.#options.log.error('A UDP socket was closed from outside (ss -K, SOCK_DESTROY): opening it again');
+    this.isUp = false;
+    this.#options.sockets.close();
+  }
+
+  socketsClosed(): void {
+    if (this.linkIsUp && !this.isUp) this.changed();
+  }
+
   #down(): void {
     const { sockets, book, handshaker, log, tell } = this.#options;
     this.isUp = false;

@@ -225,6 +225,10 @@ export class Device {
         break;
       case 'sockets-taken':
         this.#sockets.confirmed();
+        this.#link.socketsClosed();
+        break;
+      case 'sockets-lost':
+        this.#link.socketsLost();
         break;
       case 'gone':
         this.#options.onGone();

@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BootClock } from '../linux/clock.ts';
 import type { ConsumeOutcome, DropReason } from '../noise/handshake-outcome.ts';
 import type { Handshaker } from '../noise/handshaker.ts';
+import { packAgreement } from './agreement.ts';
 import { type DeviceEvent, type HandshakeEvent, HandshakeJournal } from './device-event.ts';
 import type { Mail } from './device-state.ts';
 import { type Log, peerName } from './log.ts';
@@ -15,6 +16,7 @@ import type { PlaneClient } from './plane-client.ts';
 
 /** Handshake messages answered before the event loop gets its turn. */
 const MAIL_PER_TURN = 32;
+const NOTHING = new Uint8Array(0);
 
 export interface HandshakeDeskOptions {
   readonly handshaker: Handshaker;
@@ -100,13 +102,16 @@ export class HandshakeDesk {
         break;
       case 'response': {
         const { session, message } = outcome;
-        plane.send({ kind: 'response', session, message, source });
+        plane.send({ kind: 'response', agreement: packAgreement({ session, source, message }) });
         this.#logHandshake(outcome.peer, 'Received handshake initiation');
         this.#tellAgreed(outcome.peer, 'responder');
         break;
       }
       case 'established':
-        plane.send({ kind: 'established', session: outcome.session, source });
+        plane.send({
+          kind: 'established',
+          agreement: packAgreement({ session: outcome.session, source, message: NOTHING }),
+        });
         this.#logHandshake(outcome.peer, 'Received handshake response');
         this.#tellAgreed(outcome.peer, 'initiator');
         break;

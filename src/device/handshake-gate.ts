@@ -109,6 +109,13 @@ export class HandshakeGate {
     this.#asked.add(new DataView(message.buffer, message.byteOffset).getInt32(INDEX, true));
   }
 
+  /** Whether a socket turned out to be lost since the last call. */
+  takeLoss(): boolean {
+    const isLost = this.#sender.socketLost;
+    this.#sender.socketLost = false;
+    return isLost;
+  }
+
   /** Takes a message of a type and length that go together, from the endpoint record at `source`. */
   admit(fd: number, at: number, length: number, source: number, now: number): void {
     const { view } = this.#slab;

@@ -76,25 +76,25 @@ export class Ingress {
     this.#kernel.groBegin(this.#slots, SLOT_STRIDE, SLOTS, this.#options);
   }
 
-  /** Receives what the socket has, up to a turn's worth, and writes it to the TUN. True when there may be more. */
+  /** Receives what the socket has, up to a turn's worth, and writes it to the TUN. False: the socket is lost. */
   drain(fd: number, now: number): boolean {
-    let more = true;
+    let isThere = true;
     let received = false;
     for (let turn = 0; turn < RECEIVES_PER_TURN; turn += 1) {
       const length = this.#receiver.receive(fd);
       if (length < 0) {
+        if (length === -libc.Errno.EAGAIN) break;
+        // Closed from outside (sock_diag(7) SOCK_DESTROY), which takes the port away if the kernel picked it.
+        isThere = length !== -libc.Errno.ECONNABORTED && length !== -libc.Errno.EBADF;
+        if (!isThere) break;
         // Anything else is an ICMP error of some datagram sent earlier: it says nothing of what waits here.
-        if (length === -libc.Errno.EAGAIN || length === -libc.Errno.EBADF) {
-          more = false;
-          break;
-        }
         continue;
       }
       received = true;
       this.#train(fd, length, now);
     }
     if (received) this.flush();
-    return more;
+    return isThere;
   }
 
   /** One receive: datagrams of one sender. */

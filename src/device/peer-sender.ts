@@ -51,6 +51,13 @@ export class PeerSender {
     this.#sender.trafficClass = value;
   }
 
+  /** Whether a socket turned out to be lost since the last call. */
+  takeLoss(): boolean {
+    const isLost = this.#sender.socketLost;
+    this.#sender.socketLost = false;
+    return isLost;
+  }
+
   /** How many datagrams of `wire` bytes a run to the peer may hold. */
   limit(peer: number, wire: number, now: number): number {
     const isNarrow =

@@ -48,9 +48,7 @@ function workerFile(): URL {
 /** Session keys are handed over and not copied: a copy would stay behind in what messages are written to. */
 function keyBuffers(command: PlaneCommand): ArrayBuffer[] {
   if (command.kind === 'import') return [command.state.buffer as ArrayBuffer];
-  if (command.kind !== 'response' && command.kind !== 'established') return [];
-  const { sendKey, receiveKey } = command.session;
-  return [...new Set([sendKey, receiveKey].map(({ buffer }) => buffer as ArrayBuffer))];
+  return command.kind === 'response' || command.kind === 'established' ? [command.agreement] : [];
 }
 
 export class PlaneClient {

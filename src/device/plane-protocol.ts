@@ -9,7 +9,6 @@
 
 import type { MacKeys } from '../noise/cookie.ts';
 import type { Endpoint } from '../noise/ip.ts';
-import type { SessionKeys } from '../noise/session-keys.ts';
 import { readEndpoint } from '../tun/endpoint.ts';
 
 export interface PlaneBoot {
@@ -49,13 +48,9 @@ export type PlaneCommand =
   /** The private key was replaced: sessions go on receiving, but none may send. */
   | { readonly kind: 'expire-keys' }
   | { readonly kind: 'initiation'; readonly peer: number; readonly message: Uint8Array }
-  | {
-      readonly kind: 'response';
-      readonly session: SessionKeys;
-      readonly message: Uint8Array;
-      readonly source: Uint8Array;
-    }
-  | { readonly kind: 'established'; readonly session: SessionKeys; readonly source: Uint8Array }
+  /** Sessions that were agreed on, as responder and as initiator: agreement.ts. */
+  | { readonly kind: 'response'; readonly agreement: ArrayBuffer }
+  | { readonly kind: 'established'; readonly agreement: ArrayBuffer }
   /** The private key has changed: what handshake messages are checked with; undefined: there is none. */
   | { readonly kind: 'identity'; readonly keys: MacKeys | undefined }
   /** Under noble: keys are gone, and their copies on the heap shall go too (aead/heap-scrub.ts). */
@@ -96,6 +91,8 @@ export type PlaneEvent =
   | { readonly kind: 'roamed'; readonly peer: number; readonly record: Uint8Array }
   /** A command batch with a `sockets` command was carried out: what was open before may be closed. */
   | { readonly kind: 'sockets-taken' }
+  /** One was closed from outside: there have to be new ones. */
+  | { readonly kind: 'sockets-lost' }
   | { readonly kind: 'snapshot'; readonly id: number; readonly snapshot: PlaneSnapshot }
   /** The answer to `freeze`; the state is whoever's gets it, to be wiped. */
   | { readonly kind: 'frozen'; readonly state: Uint8Array<ArrayBuffer> }

@@ -124,6 +124,8 @@ export class UdpSender {
   readonly endpoint: number;
   /** DSCP and ECN of what is sent. */
   trafficClass = 0;
+  /** A socket it sent by was closed from outside (sock_diag(7) SOCK_DESTROY); whoever has seen to it resets this. */
+  socketLost = false;
   readonly #slab: Slab;
   readonly #header: number;
   readonly #vector: number;
@@ -185,7 +187,10 @@ export class UdpSender {
       at += CMSG_HEADER + 8;
     }
     words[(header + MSG_CONTROL_LENGTH) >> 2] = at - this.#control;
-    return libc.sendmsg(fd, address + header, 0) < 0 ? libc.errno() : 0;
+    if (libc.sendmsg(fd, address + header, 0) >= 0) return 0;
+    const errno = libc.errno();
+    if (errno === libc.Errno.ECONNABORTED) this.socketLost = true;
+    return errno;
   }
 
   /** Sleeps until the socket takes more, or `timeout` ms have passed. */
