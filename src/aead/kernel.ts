@@ -30,6 +30,14 @@ export interface KernelExports {
   mac(state: number, src: number, len: number, out: number): void;
   /** 1 when the 16 bytes at `expected` are that, else 0; in a time that depends on the length only. */
   macHolds(state: number, src: number, len: number, expected: number): 0 | 1;
+  /** Hash(message): 32 bytes of BLAKE2s to `out`. */
+  hash(src: number, len: number, out: number): void;
+  /** Hmac(key, message): 32 bytes to `out`; the key has at most 64. */
+  hmac(key: number, keyLen: number, src: number, len: number, out: number): void;
+  /** Aead with counter 0 in place: at `at` are 32 bytes of additional data, `len` ≤ 64 of text, and room for the tag. */
+  sealField(key: number, at: number, len: number): void;
+  /** 0 and the plaintext in place, or -1 and nothing changed. */
+  openField(key: number, at: number, len: number): 0 | -1;
   /** Xaead of a cookie reply: 16 bytes and their tag to `out`; `nonce` has 24 bytes, `mac1` is authenticated with it. */
   sealCookie(key: number, nonce: number, cookie: number, mac1: number, out: number): void;
   /** Forgets what the last packets left in the kernel's working memory. To be called when keys are erased. */
@@ -143,6 +151,19 @@ export function loadKernel(memory: WebAssembly.Memory, options: KernelOptions, t
   );
 }
 
+/** What a handshake needs of the kernel. */
+export type HandshakeKernel = Pick<
+  KernelExports,
+  'heapBase' | 'hash' | 'hmac' | 'macBegin' | 'mac' | 'sealField' | 'openField'
+>;
+
+/**
+ * The kernel in a memory of its own for the thread of the handshakes, which does not run the rest: each function is
+ * compiled when it is first called. Whoever calls it tries it with known answers first.
+ */
+export const loadHandshakeKernel = (memory: WebAssembly.Memory): HandshakeKernel =>
+  link(new WebAssembly.Module(readKernel()), memory);
+
 /**
  * Only the V8 it was tested with, that of Node 24: Node 20 does not know the flag, and Node 22 ends the whole process in
  * the middle of compiling, where no self-test can help.
@@ -185,13 +206,7 @@ function instantiate(wasm: Uint8Array, memory: WebAssembly.Memory, backend: Back
   setFlagsFromString('--no-liftoff');
   setFlagsFromString('--no-wasm-lazy-compilation');
   try {
-    const module = new WebAssembly.Module(tagged(wasm, backend));
-    const foreign = createForeignCipher(memory);
-    const abort = () => {
-      throw new KernelError('ERR_KERNEL_WRONG', 'the kernel stopped itself; report this as a fault');
-    };
-    const instance = new WebAssembly.Instance(module, { env: { memory, abort, ...foreign } });
-    return instance.exports as unknown as KernelExports;
+    return link(new WebAssembly.Module(tagged(wasm, backend)), memory);
   } catch (cause) {
     throw new KernelError(
       'ERR_KERNEL_MEMORY',
@@ -204,6 +219,15 @@ function instantiate(wasm: Uint8Array, memory: WebAssembly.Memory, backend: Back
     setFlagsFromString('--wasm-lazy-compilation');
     if (hasRevectorizer) setFlagsFromString('--no-experimental-wasm-revectorize');
   }
+}
+
+function link(module: WebAssembly.Module, memory: WebAssembly.Memory): KernelExports {
+  const foreign = createForeignCipher(memory);
+  const abort = () => {
+    throw new KernelError('ERR_KERNEL_WRONG', 'the kernel stopped itself; report this as a fault');
+  };
+  const instance = new WebAssembly.Instance(module, { env: { memory, abort, ...foreign } });
+  return instance.exports as unknown as KernelExports;
 }
 
 /**

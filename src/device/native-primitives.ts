@@ -1,8 +1,7 @@
 /**
- * The primitives OpenSSL does natively: X25519 in 25 µs where a script takes 0.8 ms, BLAKE2s, HMAC, and
- * ChaCha20-Poly1305 of what is not short.
+ * The primitives as a device uses them: X25519 by OpenSSL, in 25 µs where a script takes 0.8 ms; hashes and the fields of
+ * handshake messages by the WASM kernel. Where one of these is missing there is node:crypto, or noble.
  * Source: RFC 8410 §7 and §10 (DER of X25519 keys), RFC 7748, RFC 7693, RFC 8439.
- * Keyed 16-byte BLAKE2s and XChaCha20 are not in node:crypto; those two stay with noble.
  * @module
  */
 import {
@@ -19,7 +18,8 @@ import {
 import { KEY_SIZE, TAG_SIZE } from '../noise/constants.ts';
 import { noblePrimitives } from '../noise/noble.ts';
 import { clampPrivateKey, counterNonce, isZero, type Primitives, wipe } from '../noise/primitives.ts';
-import { type FastPrimitives, opensslPrimitives } from './openssl-primitives.ts';
+import { type KernelPrimitives, kernelPrimitives } from './kernel-primitives.ts';
+import { type CurvePrimitives, opensslPrimitives } from './openssl-primitives.ts';
 
 // RFC 8410 §4: SubjectPublicKeyInfo of an X25519 key, up to the 32 bytes of the key itself.
 const SPKI_PREFIX = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x6e, 0x03, 0x21, 0x00);
@@ -33,6 +33,9 @@ const SHORT = 128;
 
 /** RFC 7693 §2.1: the block of BLAKE2s, which HMAC pads its key to. */
 const BLAKE2S_BLOCK = 64;
+
+/** What draws nothing from chance. */
+const noble = noblePrimitives(secureRandomBytes);
 
 /** One scratch for the DER of private keys, wiped after each use. */
 const pkcs8 = Buffer.alloc(PKCS8_PREFIX.length + KEY_SIZE);
@@ -84,6 +87,38 @@ function hash(...parts: readonly Uint8Array[]): Uint8Array {
   return plain(state.digest());
 }
 
+function aeadSeal(key: Uint8Array, counter: number, plaintext: Uint8Array, aad: Uint8Array): Uint8Array {
+  if (plaintext.length < SHORT) return noble.aeadSeal(key, counter, plaintext, aad);
+  const cipher = createCipheriv('chacha20-poly1305', key, counterNonce(counter), {
+    authTagLength: TAG_SIZE,
+  });
+  cipher.setAAD(aad, { plaintextLength: plaintext.length });
+  const sealed = new Uint8Array(plaintext.length + TAG_SIZE);
+  sealed.set(cipher.update(plaintext));
+  cipher.final();
+  sealed.set(cipher.getAuthTag(), plaintext.length);
+  return sealed;
+}
+
+function aeadOpen(key: Uint8Array, counter: number, sealed: Uint8Array, aad: Uint8Array): Uint8Array | null {
+  const length = sealed.length - TAG_SIZE;
+  if (length < SHORT) return noble.aeadOpen(key, counter, sealed, aad);
+  const cipher = createDecipheriv('chacha20-poly1305', key, counterNonce(counter), {
+    authTagLength: TAG_SIZE,
+  });
+  cipher.setAAD(aad, { plaintextLength: length });
+  cipher.setAuthTag(sealed.subarray(length));
+  const plaintext = cipher.update(sealed.subarray(0, length));
+  try {
+    cipher.final();
+  } catch {
+    // RFC 8439 §2.8: nothing of an unauthenticated plaintext leaves this function.
+    plaintext.fill(0);
+    return null;
+  }
+  return plain(plaintext);
+}
+
 /** RFC 2104 §2 by hand: createHmac takes 10 µs for what two hashes do in 5, and a handshake makes twenty on each side. */
 function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   const pad = new Uint8Array(BLAKE2S_BLOCK);
@@ -96,13 +131,24 @@ function hmac(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array {
   return outer;
 }
 
-/** For a Node whose OpenSSL cannot be called directly. */
-export const objectPrimitives: FastPrimitives = {
+/** node:crypto's own, for a Node whose OpenSSL cannot be called directly, and without a kernel. */
+export const objectPrimitives: CurvePrimitives & KernelPrimitives = {
   dh: dhByObjects,
   publicKey: publicKeyByObjects,
   hash,
   hmac,
+  mac: noble.mac,
+  aeadSeal,
+  aeadOpen,
 };
+
+let fast: (CurvePrimitives & KernelPrimitives) | undefined;
+
+/** Looked for once a thread. */
+function fastPrimitives(): CurvePrimitives & KernelPrimitives {
+  fast ??= { ...objectPrimitives, ...opensslPrimitives(), ...kernelPrimitives(objectPrimitives) };
+  return fast;
+}
 
 export function secureRandomBytes(length: number): Uint8Array {
   return randomFillSync(new Uint8Array(length));
@@ -112,53 +158,16 @@ export function secureRandomBytes(length: number): Uint8Array {
 export function nativePrimitives(
   randomBytes: (length: number) => Uint8Array = secureRandomBytes,
 ): Primitives {
-  const noble = noblePrimitives(randomBytes);
-  const fast = opensslPrimitives(objectPrimitives) ?? objectPrimitives;
+  const { publicKey, ...rest } = fastPrimitives();
   return {
+    ...rest,
+    publicKey,
+
     generateKeypair() {
       const random = randomBytes(KEY_SIZE);
       const privateKey = clampPrivateKey(random);
       wipe(random);
-      return { privateKey, publicKey: fast.publicKey(privateKey) };
-    },
-
-    publicKey: fast.publicKey,
-    dh: fast.dh,
-    hash: fast.hash,
-    mac: noble.mac,
-    hmac: fast.hmac,
-
-    aeadSeal(key, counter, plaintext, aad) {
-      if (plaintext.length < SHORT) return noble.aeadSeal(key, counter, plaintext, aad);
-      const cipher = createCipheriv('chacha20-poly1305', key, counterNonce(counter), {
-        authTagLength: TAG_SIZE,
-      });
-      cipher.setAAD(aad, { plaintextLength: plaintext.length });
-      const sealed = new Uint8Array(plaintext.length + TAG_SIZE);
-      sealed.set(cipher.update(plaintext));
-      cipher.final();
-      sealed.set(cipher.getAuthTag(), plaintext.length);
-      return sealed;
-    },
-
-    aeadOpen(key, counter, sealed, aad) {
-      const length = sealed.length - TAG_SIZE;
-      if (length < SHORT) return noble.aeadOpen(key, counter, sealed, aad);
-      if (length < 0) return null;
-      const cipher = createDecipheriv('chacha20-poly1305', key, counterNonce(counter), {
-        authTagLength: TAG_SIZE,
-      });
-      cipher.setAAD(aad, { plaintextLength: length });
-      cipher.setAuthTag(sealed.subarray(length));
-      const plaintext = cipher.update(sealed.subarray(0, length));
-      try {
-        cipher.final();
-      } catch {
-        // RFC 8439 §2.8: nothing of an unauthenticated plaintext leaves this function.
-        plaintext.fill(0);
-        return null;
-      }
-      return plain(plaintext);
+      return { privateKey, publicKey: publicKey(privateKey) };
     },
 
     xaeadSeal: noble.xaeadSeal,

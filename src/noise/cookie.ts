@@ -113,22 +113,24 @@ export interface CookieMemory {
 /** Our side as the one who addresses a peer: writes macs, and keeps the cookie the peer gave us. */
 export class CookieGenerator {
   readonly #p: Primitives;
-  readonly #mac1Key: Uint8Array;
-  readonly #cookieKey: Uint8Array;
+  readonly #remotePublicKey: Uint8Array;
+  /** Made for the first message: a peer that is configured and silent costs no hash, and no memory. */
+  #mac1Key: Uint8Array | undefined;
   #lastMac1: Uint8Array | null = null;
   #cookie: Uint8Array | null = null;
   #cookieTakenAt = Number.NEGATIVE_INFINITY;
 
+  /** The key is kept, not copied. */
   constructor(p: Primitives, remotePublicKey: Uint8Array) {
     this.#p = p;
-    this.#mac1Key = p.hash(labelMac1, remotePublicKey);
-    this.#cookieKey = p.hash(labelCookie, remotePublicKey);
+    this.#remotePublicKey = remotePublicKey;
   }
 
   /** Fills the last 32 bytes of a message; mac2 stays zero while we hold no fresh cookie. */
   addMacs(message: Uint8Array, now: number): void {
     const { mac1, mac2 } = macsOf(message);
     // msg.mac1 := Mac(Hash(Label-Mac1 ‖ Spub_m'), msg_α)
+    this.#mac1Key ??= this.#p.hash(labelMac1, this.#remotePublicKey);
     const first = this.#p.mac(this.#mac1Key, message.subarray(0, mac1));
     message.set(first, mac1);
     this.#lastMac1 = first;
@@ -146,7 +148,8 @@ export class CookieGenerator {
   /** False when we sent nothing it could answer, or it does not open. One reply counts for each message sent. */
   consumeReply(reply: CookieReply, now: number): boolean {
     if (this.#lastMac1 === null) return false;
-    const cookie = this.#p.xaeadOpen(this.#cookieKey, reply.nonce, reply.encryptedCookie, this.#lastMac1);
+    const cookieKey = this.#p.hash(labelCookie, this.#remotePublicKey);
+    const cookie = this.#p.xaeadOpen(cookieKey, reply.nonce, reply.encryptedCookie, this.#lastMac1);
     if (cookie === null) return false;
     wipe(this.#cookie);
     this.#cookie = cookie;
@@ -168,7 +171,8 @@ export class CookieGenerator {
   }
 
   wipe(): void {
-    wipe(this.#mac1Key, this.#cookieKey, this.#cookie);
+    wipe(this.#mac1Key, this.#cookie);
+    this.#mac1Key = undefined;
     this.#cookie = null;
     this.#lastMac1 = null;
   }

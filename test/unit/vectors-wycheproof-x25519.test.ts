@@ -19,7 +19,7 @@ const backends: [string, Pick<Primitives, 'dh'>][] = [
   ['native', nativePrimitives(seededRandom(1))],
   ['node:crypto', objectPrimitives],
 ];
-const direct = opensslPrimitives(objectPrimitives);
+const direct = opensslPrimitives();
 if (direct !== undefined) backends.push(['OpenSSL', direct]);
 
 describe.each(backends)('X25519 of %s', (_name, p) => {

@@ -1,17 +1,18 @@
 /**
- * Mac(key, message) of the handshake: keyed BLAKE2s with 16 bytes of output. The four rows of the state are a vector each;
- * which words go where is written out, because a table of it in memory would have to be read by secret-looking indices.
- * Spec: RFC 7693 §3.1–3.3, §2.7 (SIGMA); WireGuard paper §5.4.4.
+ * Hash, Hmac and Mac of the handshake: BLAKE2s, with a key and 16 bytes of output in Mac.
+ * Spec: RFC 7693 §2.5, §3.3; RFC 2104 §2; WireGuard paper §5.4 and §5.4.4.
  * @module
  */
-import { shuffle16 } from './chacha20-four';
-import { MAC_BLOCK, MAC_OUT, MAC_ROWS, MAC_STATE, work } from './work';
+import { compress } from './blake2s-rounds';
+import { MAC_BLOCK, MAC_END, MAC_INNER, MAC_OUT, MAC_STATE, work } from './work';
 
 // @ts-ignore: decorator
 @external('env', 'foreignMac')
 declare function foreignMac(key: usize, keyLen: usize, src: usize, len: usize, out: usize): void;
 
 const BLOCK: usize = 64;
+const HASH_PARAMETERS: u32 = 0x01010020;
+const MAC_PARAMETERS: u32 = 0x01010010;
 
 let foreign = false;
 
@@ -20,80 +21,60 @@ export function selectMac(toForeign: bool): void {
   foreign = toForeign;
 }
 
+/** RFC 7693 §2.5: the parameter block is output length, key length, fan-out 1, depth 1. */
 @inline
-function words(block: usize, i: usize, j: usize, k: usize, l: usize): v128 {
-  return i32x4(
-    load<i32>(block + (i << 2)),
-    load<i32>(block + (j << 2)),
-    load<i32>(block + (k << 2)),
-    load<i32>(block + (l << 2)),
-  );
-}
-
-/** G of RFC 7693 §3.1 on four columns at once; then b, c and d turn, so that diagonals stand as columns (and back). */
-@inline
-function mix(w: usize, x: v128, y: v128, back: bool): void {
-  const rows = w + MAC_ROWS;
-  let b = v128.load(rows, 16);
-  let a = i32x4.add(i32x4.add(v128.load(rows), b), x);
-  let d = shuffle16(v128.xor(v128.load(rows, 48), a));
-  let c = i32x4.add(v128.load(rows, 32), d);
-  // To the right here, where ChaCha20 goes to the left.
-  b = v128.xor(b, c);
-  b = v128.or(i32x4.shr_u(b, 12), i32x4.shl(b, 20));
-  a = i32x4.add(i32x4.add(a, b), y);
-  d = v128.xor(d, a);
-  d = i8x16.shuffle(d, d, 1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12);
-  c = i32x4.add(c, d);
-  b = v128.xor(b, c);
-  b = v128.or(i32x4.shr_u(b, 7), i32x4.shl(b, 25));
-  v128.store(rows, a);
-  v128.store(rows, back ? i32x4.shuffle(b, b, 3, 0, 1, 2) : i32x4.shuffle(b, b, 1, 2, 3, 0), 16);
-  v128.store(rows, i32x4.shuffle(c, c, 2, 3, 0, 1), 32);
-  v128.store(rows, back ? i32x4.shuffle(d, d, 1, 2, 3, 0) : i32x4.shuffle(d, d, 3, 0, 1, 2), 48);
-}
-
-function columns(w: usize, x: v128, y: v128): void {
-  mix(w, x, y, false);
-}
-
-function diagonals(w: usize, x: v128, y: v128): void {
-  mix(w, x, y, true);
-}
-
-// One round: the arguments are a line of SIGMA.
-@inline
-function round(
-  w: usize, m: usize,
-  s0: usize, s1: usize, s2: usize, s3: usize, s4: usize, s5: usize, s6: usize, s7: usize,
-  s8: usize, s9: usize, s10: usize, s11: usize, s12: usize, s13: usize, s14: usize, s15: usize,
-): void {
-  columns(w, words(m, s0, s2, s4, s6), words(m, s1, s3, s5, s7));
-  diagonals(w, words(m, s8, s10, s12, s14), words(m, s9, s11, s13, s15));
-}
-
-/** F of RFC 7693 §3.2: `done` bytes hashed with this block, `last` all ones if it is the last. */
-function compress(block: usize, done: u32, last: u32): void {
+function begin(parameters: u32): void {
   const w = work();
-  const a = v128.load(w + MAC_STATE);
-  const b = v128.load(w + MAC_STATE, 16);
-  v128.store(w + MAC_ROWS, a);
-  v128.store(w + MAC_ROWS, b, 16);
-  v128.store(w + MAC_ROWS, i32x4(0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a), 32);
-  const iv = i32x4(0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19);
-  v128.store(w + MAC_ROWS, v128.xor(iv, i32x4(done, 0, last, 0)), 48);
-  round(w, block, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  round(w, block, 14, 10, 4, 8, 9, 15, 13, 6, 1, 12, 0, 2, 11, 7, 5, 3);
-  round(w, block, 11, 8, 12, 0, 5, 2, 15, 13, 10, 14, 3, 6, 7, 1, 9, 4);
-  round(w, block, 7, 9, 3, 1, 13, 12, 11, 14, 2, 6, 5, 10, 4, 0, 15, 8);
-  round(w, block, 9, 0, 5, 7, 2, 4, 10, 15, 14, 1, 11, 12, 6, 8, 3, 13);
-  round(w, block, 2, 12, 6, 10, 0, 11, 8, 3, 4, 13, 7, 5, 15, 14, 1, 9);
-  round(w, block, 12, 5, 1, 15, 14, 13, 4, 10, 0, 7, 6, 3, 9, 2, 8, 11);
-  round(w, block, 13, 11, 7, 14, 12, 1, 3, 9, 5, 0, 15, 4, 8, 6, 2, 10);
-  round(w, block, 6, 15, 14, 9, 11, 3, 0, 8, 12, 2, 13, 7, 1, 4, 10, 5);
-  round(w, block, 10, 2, 8, 4, 7, 6, 1, 5, 15, 11, 9, 14, 3, 12, 13, 0);
-  v128.store(w + MAC_STATE, v128.xor(a, v128.xor(v128.load(w + MAC_ROWS), v128.load(w + MAC_ROWS, 32))));
-  v128.store(w + MAC_STATE, v128.xor(b, v128.xor(v128.load(w + MAC_ROWS, 16), v128.load(w + MAC_ROWS, 48))), 16);
+  v128.store(w + MAC_STATE, i32x4(0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a));
+  v128.store(w + MAC_STATE, i32x4(0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19), 16);
+  store<u32>(w + MAC_STATE, load<u32>(w + MAC_STATE) ^ parameters);
+}
+
+/** Hashes the rest of the message, before which there were `before` bytes. */
+function finish(src: usize, len: usize, before: usize): void {
+  const block = work() + MAC_BLOCK;
+  let done: usize = 0;
+  for (; len - done > BLOCK; done += BLOCK) compress(src + done, <u32>(before + done + BLOCK), 0);
+  memory.fill(block, 0, BLOCK);
+  memory.copy(block, src + done, len - done);
+  compress(block, <u32>(before + len), 0xffffffff);
+}
+
+@inline
+function give(out: usize): void {
+  const w = work();
+  v128.store(out, v128.load(w + MAC_STATE));
+  v128.store(out, v128.load(w + MAC_STATE, 16), 16);
+}
+
+/** Hash(message): 32 bytes to `out`. */
+export function hash(src: usize, len: usize, out: usize): void {
+  begin(HASH_PARAMETERS);
+  finish(src, len, 0);
+  give(out);
+}
+
+/** The key, filled up to a block, with every byte xored with that of `pad`. */
+@inline
+function hashPad(key: usize, keyLen: usize, pad: v128, last: u32): void {
+  const block = work() + MAC_BLOCK;
+  memory.fill(block, 0, BLOCK);
+  memory.copy(block, key, keyLen);
+  for (let i: usize = 0; i < BLOCK; i += 16) v128.store(block + i, v128.xor(v128.load(block + i), pad));
+  begin(HASH_PARAMETERS);
+  compress(block, <u32>BLOCK, last);
+}
+
+/** Hmac(key, message): 32 bytes to `out`; `keyLen` is at most 64. Nothing of it stays in the working memory. */
+export function hmac(key: usize, keyLen: usize, src: usize, len: usize, out: usize): void {
+  const w = work();
+  hashPad(key, keyLen, i8x16.splat(0x36), len == 0 ? 0xffffffff : 0);
+  if (len > 0) finish(src, len, BLOCK);
+  give(w + MAC_INNER);
+  hashPad(key, keyLen, i8x16.splat(0x5c), 0);
+  finish(w + MAC_INNER, 32, BLOCK);
+  give(out);
+  memory.fill(w + MAC_STATE, 0, MAC_END - MAC_STATE);
 }
 
 /**
@@ -106,17 +87,12 @@ export function macBegin(key: usize, keyLen: usize, state: usize): void {
     store<u32>(state, <u32>keyLen, 32);
     return;
   }
-  const w = work();
-  const block = w + MAC_BLOCK;
-  // RFC 7693 §2.5: the parameter block is output length, key length, fan-out 1, depth 1.
-  v128.store(w + MAC_STATE, i32x4(0x6a09e667 ^ 0x01010010, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a));
-  v128.store(w + MAC_STATE, i32x4(0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19), 16);
-  store<u32>(w + MAC_STATE, load<u32>(w + MAC_STATE) ^ (<u32>keyLen << 8));
+  const block = work() + MAC_BLOCK;
+  begin(MAC_PARAMETERS ^ (<u32>keyLen << 8));
   memory.fill(block, 0, BLOCK);
   memory.copy(block, key, keyLen);
   compress(block, <u32>BLOCK, 0);
-  v128.store(state, v128.load(w + MAC_STATE));
-  v128.store(state, v128.load(w + MAC_STATE, 16), 16);
+  give(state);
 }
 
 /** The 16 bytes of Mac(key, message) to `out`, the key being what `macBegin` made of it; `len` is at least 1. */
@@ -126,14 +102,9 @@ export function mac(state: usize, src: usize, len: usize, out: usize): void {
     return;
   }
   const w = work();
-  const block = w + MAC_BLOCK;
   v128.store(w + MAC_STATE, v128.load(state));
   v128.store(w + MAC_STATE, v128.load(state, 16), 16);
-  let done: usize = 0;
-  for (; len - done > BLOCK; done += BLOCK) compress(src + done, <u32>(BLOCK + done + BLOCK), 0);
-  memory.fill(block, 0, BLOCK);
-  memory.copy(block, src + done, len - done);
-  compress(block, <u32>(BLOCK + len), 0xffffffff);
+  finish(src, len, BLOCK);
   v128.store(out, v128.load(w + MAC_STATE));
 }
 

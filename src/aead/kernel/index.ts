@@ -3,8 +3,9 @@
  * @module
  */
 export { heapBase, open, seal, selectCipher } from './cipher';
-export { mac, macBegin, macHolds } from './blake2s';
+export { hash, hmac, mac, macBegin, macHolds } from './blake2s';
 export { sealCookie } from './cookie';
+export { openField, sealField } from './field';
 export { authenticate } from './poly1305';
 export { wipe } from './work';
 export { checksum } from './checksum';

@@ -32,18 +32,19 @@ export const MAC_KEY: usize = 4032;
 export const TAG: usize = 4064;
 export const TAIL: usize = 4096;
 
-/** BLAKE2s: chaining value, the rows of a round, a block of its own, a result to compare. */
+/** BLAKE2s: chaining value, a block of its own, a result to compare, HMAC's inner hash. */
 export const MAC_STATE: usize = 4160;
-export const MAC_ROWS: usize = 4192;
-export const MAC_BLOCK: usize = 4256;
-export const MAC_OUT: usize = 4320;
+export const MAC_BLOCK: usize = 4192;
+export const MAC_OUT: usize = 4256;
+export const MAC_INNER: usize = 4272;
+export const MAC_END: usize = 4304;
 
 /** A cookie reply: its derived key; mac1 and ciphertext side by side. */
-export const COOKIE_KEY: usize = 4336;
-export const COOKIE_PARTS: usize = 4368;
-const SIZE: usize = 4416;
+export const COOKIE_KEY: usize = 4304;
+export const COOKIE_PARTS: usize = 4336;
+const SIZE: usize = 4384;
 
-const MEMORY: usize = memory.data(4416, 64);
+const MEMORY: usize = memory.data(4384, 64);
 const ADDRESS: usize = memory.data(8, 8);
 store<usize>(ADDRESS, MEMORY);
 

@@ -2,8 +2,9 @@
  * Macs and cookies of handshake messages as another implementation made them (test/vectors/wg): mac1 of initiations and
  * responses, mac2 under a cookie, the cookie reply.
  */
-import { createHash } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { blake2s } from '@noble/hashes/blake2.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -80,5 +81,52 @@ describe.each(backends)('macs of the %s kernel', (_name, options) => {
         expect(take(back + MAC_KEY_SIZE, 16)).toEqual(Buffer.alloc(16, 0xa5));
       }),
     );
+  });
+});
+
+describe('hashes and fields of the kernel', () => {
+  const { kernel, key, src, dst, put, take } = cipherArea({ crypto: 'wasm', simd: 128 });
+
+  it("hash as node:crypto's BLAKE2s does, for every length up to 300", () => {
+    for (let length = 0; length <= 300; length += 1) {
+      put(src, pattern(length, length));
+      kernel.hash(src, length, dst);
+      const expected = createHash('blake2s256').update(pattern(length, length)).digest();
+      expect(take(dst, 32), `${length} bytes`).toEqual(expected);
+    }
+  });
+
+  it("are node:crypto's HMAC for any key of up to a block and any message", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 64 }), fc.integer({ min: 0, max: 200 }), (keyLength, length) => {
+        put(key, pattern(keyLength, length));
+        put(src, pattern(length, keyLength));
+        kernel.hmac(key, keyLength, src, length, dst);
+        const hmac = createHmac('blake2s256', pattern(keyLength, length));
+        expect(take(dst, 32)).toEqual(hmac.update(pattern(length, keyLength)).digest());
+      }),
+    );
+  });
+
+  it('seal and open as noble does, for every length up to 64, and change nothing that they refuse', () => {
+    const hash = pattern(32, 5);
+    for (let length = 0; length <= 64; length += 1) {
+      const text = pattern(length, 7);
+      put(key, pattern(32, length));
+      put(src, Buffer.concat([hash, text]));
+      kernel.sealField(key, src, length);
+      const expected = chacha20poly1305(pattern(32, length), new Uint8Array(12), hash).encrypt(text);
+      expect(take(src, 32 + length + 16), `${length} bytes`).toEqual(Buffer.concat([hash, expected]));
+      for (const wrong of [0, 31, 32 + length, 32 + length + 15]) {
+        const changed = Buffer.concat([hash, expected]);
+        changed[wrong]! ^= 0x40;
+        put(src, changed);
+        expect(kernel.openField(key, src, length)).toBe(-1);
+        expect(take(src, changed.length)).toEqual(changed);
+      }
+      put(src, Buffer.concat([hash, expected]));
+      expect(kernel.openField(key, src, length)).toBe(0);
+      expect(take(src + 32, length)).toEqual(Buffer.from(text));
+    }
   });
 });

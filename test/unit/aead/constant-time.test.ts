@@ -29,9 +29,22 @@ describe('the text of the kernel', () => {
     expect(decisionsOf(text, '$src/aead/kernel/poly1305/authenticate')).toEqual([]);
   });
 
+  it.each(['hash', 'hmac', 'mac'])('decides nothing by keys or messages in %s', (name) => {
+    expect(decisionsOf(text, `$src/aead/kernel/blake2s/${name}`)).toEqual([]);
+  });
+
+  it('decides nothing by what is in memory while it seals a field of a handshake', () => {
+    expect(decisionsOf(text, '$src/aead/kernel/field/sealField')).toEqual([]);
+  });
+
+  it('decides one thing by what is in memory while it opens one: the verdict', () => {
+    expect(decisionsOf(text, '$src/aead/kernel/field/openField')).toEqual(['field/openField: if']);
+  });
+
   it('is followed into every function of the cipher', () => {
     const secrets = new WatSecrets(text);
     secrets.follow(`${CIPHER}/open`);
+    secrets.follow('$src/aead/kernel/field/openField');
     const all = [...text.matchAll(/^ \(func (\$src\/aead\/kernel\/(?:chacha20|poly1305)\S*)/gm)].map(
       ([, name]) => name,
     );

@@ -212,7 +212,7 @@ describe('native and noble primitives', () => {
   });
 
   it('find what they want in the OpenSSL of the Node that the project ships with', () => {
-    const direct = opensslPrimitives(objectPrimitives);
+    const direct = opensslPrimitives();
     expect(direct).toBeDefined();
     for (const key of LOW_ORDER_KEYS) {
       expect(direct?.dh(upTo(32), base64(key))).toBeNull();
