@@ -138,6 +138,29 @@ describe.skipIf(!able)('a device under load', { timeout: 90_000 }, () => {
       await until('packets to pass again', () => counted.isAlive);
     }));
 
+  it.concurrent('goes on whatever ICMP says of its datagrams, true or forged', () =>
+    withPair('kwdai', async (counted) => {
+      const { a, b } = counted;
+      const load = a.host.spawn(['ping', '-q', '-f', '-w', '20', b.overlay]);
+      const over = new Promise((resolve) => load.once('close', resolve));
+      const sender = `${root}/test/netns/icmp-sender.ts`;
+      b.host.exec(node, sender, '192.0.2.1', '5001', '192.0.2.2', '5001');
+      // The path is believed to be narrow now; the kernel cuts what does not fit, as over a path that is.
+      await until('packets to pass', () => counted.isAlive);
+      await transfer(a.host, b.host, b.overlay, 20, 60);
+      const nft = (text: string) => b.host.exec('nft', text);
+      nft('add table inet kwda; add chain inet kwda in { type filter hook input priority 0; }');
+      for (const answer of ['port-unreachable', 'host-unreachable', 'net-prohibited', 'admin-prohibited']) {
+        nft(`add rule inet kwda in udp dport 5001 reject with icmp type ${answer}`);
+        await sleep(200);
+        expect(counted.isAlive).toBe(false);
+        nft('flush chain inet kwda in');
+        await until(`packets to pass after ${answer}`, () => counted.isAlive);
+      }
+      load.kill('SIGINT');
+      await over;
+    }));
+
   it.concurrent('answers from another address when the one it was called at is taken away', () =>
     withPair('kwka', async (counted) => {
       const { a, b } = counted;
