@@ -108,6 +108,22 @@ describe.skipIf(!isRoot)('a device run from code', () => {
     expect(() => run(kilowire, 'top', 'kwo-none')).toThrow(/no program serves that interface/);
   });
 
+  test('tells Prometheus what it counts', () => {
+    const lines = run(kilowire, 'device', 'kwob', '--metrics').split('\n');
+    expect(lines).toContain('kilowire_device_mtu{interface="kwob"} 1420');
+    expect(lines).toContainEqual(
+      expect.stringMatching(/^kilowire_device_drops_total\{interface="kwob",reason="no-peer"\} [1-9]\d*$/),
+    );
+    expect(lines).toContainEqual(
+      expect.stringMatching(
+        /^kilowire_tunnel_path_mtu_bytes\{interface="kwob",public_key="\S{44}",.*\} 1500$/,
+      ),
+    );
+    expect(() => run(kilowire, 'device', 'kwo-none', '--metrics')).toThrow(
+      /no program serves that interface/,
+    );
+  });
+
   test('tells of a path that is narrower than its link', () => {
     hosts[1].ip('route', 'add', '192.0.2.1/32', 'dev', 'underlay', 'mtu', '1380');
     const view = JSON.parse(run(kilowire, 'top', 'kwob', '--json', '--interval', '0.1'));
