@@ -6,15 +6,19 @@
  * @module
  */
 import { once } from 'node:events';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
+import { chromium } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PEER_DEFINITION } from '../../src/agent/peer-definition.ts';
 import type { MeshSnapshot } from '../../src/ui/mesh-snapshot.ts';
 import { AgentWorld, NODES } from './agent-world.ts';
 import { end, Host, has, isRoot, root, run, until } from './host.ts';
+import { CHROMIUM } from './ui-world.ts';
 
 const TOKEN = 'a-token-of-the-test-0123456789';
 const API = 'http://10.9.9.1:8001';
-const able = isRoot && has('curl');
+const able = isRoot && has('curl') && has('wg');
 
 interface Result {
   readonly status: number;
@@ -44,6 +48,7 @@ describe.skipIf(!able)('a mesh whose agents serve the page', () => {
     run('ip', '-n', 'kwua-r', 'link', 'set', 'to-lap', 'up');
     laptop.ip('addr', 'add', '10.9.9.2/24', 'dev', 'eth0');
     laptop.ip('link', 'set', 'eth0', 'up');
+    world.api.create('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', PEER_DEFINITION);
     await world.startApi();
     for (const { name, address } of NODES)
       world.api.store.put('pods', `kube-system/agent-${name}`, {
@@ -57,6 +62,10 @@ describe.skipIf(!able)('a mesh whose agents serve the page', () => {
         spec: { nodeName: name, hostNetwork: true },
         status: { podIP: address, phase: 'Running' },
       } as never);
+    world.api.create('/apis/kilo.squat.ai/v1alpha1/peers', {
+      metadata: { name: 'phone' },
+      spec: { allowedIPs: ['10.5.0.1/32'], publicKey: run('sh', '-c', 'wg genkey | wg pubkey').trim() },
+    });
     world.startAgent('a', '--ui-listen=127.0.0.1:8107');
     world.startAgent('b', '--ui-listen=:8107', `--ui-token-file=${world.folder.write('token', TOKEN)}`);
     world.startAgent('c');
@@ -79,7 +88,7 @@ describe.skipIf(!able)('a mesh whose agents serve the page', () => {
       })
       .toEqual(['well', 'well', 'well']);
     const { tunnels } = await meshOn('a');
-    expect(Object.keys(tunnels)).toEqual(['a|b']);
+    expect(Object.keys(tunnels).toSorted()).toEqual(['a|b', 'a|phone', 'b|phone']);
     expect(tunnels['a|b']).toMatchObject({
       measured: true,
       lastHandshake: expect.any(Number),
@@ -111,16 +120,53 @@ describe.skipIf(!able)('a mesh whose agents serve the page', () => {
     expect(world.log('b')).not.toContain(TOKEN);
   });
 
+  it.skipIf(CHROMIUM === undefined)(
+    'works in a browser, with the token and without, and offers no change',
+    async () => {
+      const command = ['ip', 'netns', 'exec', world.host('a').name, CHROMIUM ?? ''];
+      const inside = world.folder.write('chromium', `#!/bin/sh\nexec ${command.join(' ')} "$@"\n`);
+      chmodSync(inside, 0o755);
+      const browser = await chromium.launch({
+        executablePath: inside,
+        args: ['--no-sandbox'],
+        timeout: 60_000,
+      });
+      try {
+        const complaints: string[] = [];
+        for (const address of ['127.0.0.1:8107/ui/', `10.9.2.2:8107/ui/#token=${TOKEN}`]) {
+          const tab = await browser.newPage();
+          tab.setDefaultTimeout(60_000);
+          tab.on('pageerror', ({ message }) => complaints.push(message));
+          tab.on('console', (message) => {
+            if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
+          });
+          await tab.goto(`http://${address}`);
+          await tab.waitForSelector('[data-tunnel="a|b"].fresh');
+          await tab.click('nav button:has-text("Clients")');
+          await tab.waitForSelector('text=An agent serves this page');
+          await tab.waitForSelector('th:has-text("phone")');
+          expect(await tab.locator('main button').allTextContents()).toEqual([]);
+          await tab.close();
+        }
+        // Plain HTTP from another machine, which that header cannot be believed of.
+        expect(complaints.filter((text) => !text.startsWith('The Cross-Origin-Opener-Policy'))).toEqual([]);
+      } finally {
+        await browser.close();
+      }
+    },
+  );
+
   it('is measured from outside too, through the API server', async () => {
     const kilowire = (...args: string[]): Promise<Result> =>
       on(laptop, process.execPath, join(root, 'src/cli/main.ts'), ...args, '--master', API);
     const { text } = await kilowire('status', '--agents', '-o', 'json');
     const { tunnels, silent } = JSON.parse(text) as {
-      tunnels: { from: string; roundTripMs: number | null }[];
+      tunnels: { from: string; to: string; roundTripMs: number | null }[];
       silent: string[];
     };
     expect(silent).toEqual([]);
-    expect(tunnels.toSorted((one, other) => (one.from < other.from ? -1 : 1))).toMatchObject([
+    const between = tunnels.filter(({ to }) => to !== 'phone');
+    expect(between.toSorted((one, other) => (one.from < other.from ? -1 : 1))).toMatchObject([
       { from: 'a', to: 'b', handshakeAge: expect.any(Number), pathMtu: 1500 },
       { from: 'b', to: 'a', handshakeAge: expect.any(Number), pathMtu: 1500 },
     ]);
