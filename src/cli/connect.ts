@@ -148,9 +148,10 @@ export const connectCommand = (): Command =>
           .default(range('10.10.10.10/32'), '10.10.10.10/32'),
       )
       .addOption(
-        new Option('--allowed-ips <ranges>', 'further ranges behind the cluster; none for none')
-          .argParser(ranges)
-          .default(undefined, "the services' own"),
+        new Option(
+          '--allowed-ips <ranges>',
+          "further ranges behind the cluster; none for none (default: its services')",
+        ).argParser(ranges),
       )
       .addOption(
         new Option('--clean-up [bool]', 'at the end take away interface, routes and the Peer it made')
@@ -171,9 +172,10 @@ export const connectCommand = (): Command =>
           .default({ address: '127.0.0.1', port: 53 }, '127.0.0.1:53'),
       )
       .addOption(
-        new Option('--dns-server <addresses>', "of the cluster's resolver")
-          .argParser(servers)
-          .default(undefined, 'the Service kube-system/kube-dns'),
+        new Option(
+          '--dns-server <addresses>',
+          "of the cluster's resolver (default: the Service kube-system/kube-dns)",
+        ).argParser(servers),
       )
       .option('--cluster-domain <name>', "the cluster's domain", 'cluster.local')
       .addOption(
