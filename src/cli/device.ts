@@ -24,7 +24,7 @@ export const deviceCommand = (): Command =>
     .argument('<interface>', 'name of the interface')
     .option('-f, --foreground', 'do not go into the background')
     .option('--takeover', 'go on where the process that runs it stops: no packet, session or counter is lost')
-    .option('--metrics', 'print what the running interface counts, in Prometheus’ text format, and leave')
+    .option('--metrics', 'print what the running interface counts, as Prometheus reads it, and leave')
     .addHelpText(
       'after',
       `
