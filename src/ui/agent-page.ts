@@ -40,7 +40,8 @@ const USUAL_MTU = 1500;
 /** Serves it until the function it answers is called. */
 export const serveAgentPage = async (context: AgentPageContext): Promise<() => Promise<void>> => {
   const { page, log } = context;
-  const feed = new FeedOnDemand({ make: () => feedOf(context) });
+  const complain = (error: unknown): void => log.error(sentenceOf(error), { component: 'ui' });
+  const feed = new FeedOnDemand({ make: () => feedOf(context), onError: complain });
   let server: UiServer | undefined;
   try {
     server = new UiServer({
@@ -51,7 +52,7 @@ export const serveAgentPage = async (context: AgentPageContext): Promise<() => P
     const { address, port } = await server.listen(page.listen.port, page.listen.host);
     log.info('serving the page', { address, port });
   } catch (error) {
-    log.error(sentenceOf(error), { component: 'ui' });
+    complain(error);
     return async () => {};
   }
   return async () => {

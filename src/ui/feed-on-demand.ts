@@ -13,6 +13,8 @@ export interface FeedOnDemandOptions {
   readonly make: () => MeshFeed;
   /** How long it goes on when nobody looks any more, so that the last hour is there for who comes back. */
   readonly keepMs?: number;
+  /** It has broken down, which it should not; whoever asks next begins it anew. */
+  readonly onError: (error: unknown) => void;
 }
 
 const KEEP_MS = 10 * 60_000;
@@ -88,7 +90,10 @@ export class FeedOnDemand implements MeshSource {
       const feed = this.#options.make();
       const end = new AbortController();
       this.#running = { feed, end };
-      void feed.run(end.signal);
+      feed.run(end.signal).catch((error: unknown) => {
+        if (this.#running?.feed === feed) this.close();
+        this.#options.onError(error);
+      });
     }
     return this.#running.feed;
   }

@@ -179,10 +179,12 @@ describe('where others reach it', () => {
 
 describe('a feed on demand', () => {
   const feeds: MeshFeed[] = [];
+  const faults: unknown[] = [];
   const onDemand = (keepMs: number): FeedOnDemand => {
     feeds.length = 0;
     const feed = new FeedOnDemand({
       keepMs,
+      onError: (error) => faults.push(error),
       make: () => {
         const made = new MeshFeed({
           client,
@@ -224,5 +226,17 @@ describe('a feed on demand', () => {
     expect([feed.isRunning, feeds.length]).toEqual([true, 1]);
     leave();
     await vi.waitUntil(() => !feed.isRunning, { timeout: 20_000 });
+  });
+
+  it('that breaks down takes nobody with it, and begins anew', async () => {
+    const feed = onDemand(60_000);
+    const run = vi.spyOn(MeshFeed.prototype, 'run').mockRejectedValueOnce(new Error('broken'));
+    onTestFinished(() => run.mockRestore());
+    const leave = feed.subscribe(() => {});
+    await vi.waitUntil(() => faults.length > 0, { timeout: 20_000 });
+    expect([feed.isRunning, String(faults[0])]).toEqual([false, 'Error: broken']);
+    leave();
+    await feed.awake();
+    expect(feed.current?.granularity).toBe('location');
   });
 });
