@@ -16,6 +16,7 @@ export const longTests: Readonly<Record<string, readonly string[]>> = {
     'helm-chart',
     'migrating-from-flannel',
     'migrating-from-kilo',
+    'promtool',
     'release',
     'single-file',
     'tutorial',

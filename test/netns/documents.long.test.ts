@@ -46,7 +46,8 @@ const asTyped = (command: string): string => {
 describe.skipIf(!isRoot || missing.length > 0)('the documents', { timeout: 180_000, retry: 0 }, () => {
   const folder = new Folder();
   const sessions: Session[] = [];
-  let admin: Host;
+  let admin: Host | undefined;
+  let isLabOurs = false;
   let onHost: Session;
   let onAdmin: Session;
 
@@ -81,7 +82,8 @@ describe.skipIf(!isRoot || missing.length > 0)('the documents', { timeout: 180_0
 
   afterAll(async () => {
     for (const session of sessions) await session.close();
-    RunningLab.down();
+    // Not somebody else's.
+    if (isLabOurs) RunningLab.down();
     admin?.remove();
     folder.remove();
   }, 60_000);
@@ -91,15 +93,19 @@ describe.skipIf(!isRoot || missing.length > 0)('the documents', { timeout: 180_0
     const commands = block === undefined ? [] : commandsOf(block);
     // The others need it up; its end is the last test.
     expect(commands.at(-1)).toBe('bin/kilowire lab down');
-    for (const command of commands.slice(0, -1)) await onHost.run(command, 120_000);
+    for (const command of commands.slice(0, -1)) {
+      await onHost.run(command, 120_000);
+      isLabOurs = true;
+    }
 
-    admin = new Host(ADMIN);
+    const host = new Host(ADMIN);
+    admin = host;
     run('ip', '-n', 'kw-wan', 'link', 'add', 'kwdo', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ADMIN);
     run('ip', '-n', 'kw-wan', 'addr', 'add', '198.51.102.1/24', 'dev', 'kwdo');
     run('ip', '-n', 'kw-wan', 'link', 'set', 'kwdo', 'up');
-    admin.ip('addr', 'add', '198.51.102.7/24', 'dev', 'eth0');
-    admin.ip('link', 'set', 'eth0', 'up');
-    admin.ip('route', 'add', 'default', 'via', '198.51.102.1');
+    host.ip('addr', 'add', '198.51.102.7/24', 'dev', 'eth0');
+    host.ip('link', 'set', 'eth0', 'up');
+    host.ip('route', 'add', 'default', 'via', '198.51.102.1');
     for (const name of ['kilowire', 'kilowire-wg']) script(name, `exec ${join(root, 'bin', name)} "$@"`);
     const environment = {
       ...process.env,
