@@ -42,6 +42,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
     'Nothing, if the traffic may go there: the annotation kilowire.dev/relay=false on a node takes its location out, =true puts it before others. A public address, or a port forwarded to UDP 51820 and set as kilo.squat.ai/force-endpoint, on one of the two makes it needless.',
   'no-relay':
     'Let UDP pass between the two (a public address, or a forwarded port set as kilo.squat.ai/force-endpoint), or have a node that both reach, on which kilowire.dev/relay is not "false".',
+  'relay-off':
+    'Run kilowire agent of this release on both, and on a third that both reach, none with --relay=false; or let UDP pass between the two.',
   'leader-failover-off':
     'Run kilowire agent of this release on every node, none with --leader-failover=false and all with CAP_NET_RAW.',
   'granularity-differs':

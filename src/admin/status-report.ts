@@ -8,6 +8,7 @@ import { isPublic } from '../routing/ip-prefix.ts';
 import { whyLeads, withoutFailover } from '../routing/leader.ts';
 import { type MeshJson, relayedPairs } from '../routing/mesh-json.ts';
 import { formatMeshEndpoint, isReadyNode, whyNotReady } from '../routing/node.ts';
+import { knowsRelays, unreachedBy } from '../routing/relays.ts';
 import type { Segment, Topology } from '../routing/topology.ts';
 import type { Mesh } from './mesh.ts';
 import { remedyFor } from './remedies.ts';
@@ -130,6 +131,7 @@ const NOTICES = new Set([
   'not-dialable',
   'range-has-host-bits',
   'peer-ip-is-default-route',
+  'relay-off',
   'relayed',
 ]);
 
@@ -167,7 +169,7 @@ const problemsOf = (mesh: Mesh, topology: Topology): StatusProblem[] => {
     );
   if (!snapshot.definesPeers)
     problems.push(problem('peers-undefined', 'cluster', '', 'This cluster does not know the kind Peer.'));
-  return [...problems, ...aboutLeaders(topology), ...disagreements(mesh, topology)];
+  return [...problems, ...aboutLeaders(topology), ...aboutRelays(topology), ...disagreements(mesh, topology)];
 };
 
 /** Whom others find failing, and why nobody would take over. */
@@ -186,6 +188,24 @@ const aboutLeaders = ({ segments, granularity, claimsCount }: Topology): StatusP
     const what = `"${name}", which leads "${location}", does not answer or passes nothing on, say ${by.join(', ')}.`;
     return [problem('leader-failing', 'node', name, what)];
   });
+};
+
+/** Pairs that stay apart because one of the two has another agent. */
+const aboutRelays = ({ segments }: Topology): StatusProblem[] => {
+  const unable = new Map(
+    segments
+      .filter(({ leader }) => !knowsRelays(leader))
+      .map(({ location, leader }) => [location, leader.name]),
+  );
+  return segments.flatMap((segment) =>
+    [...unreachedBy(segment).keys()].flatMap((location) => {
+      const other = unable.get(location);
+      if (other === undefined) return [];
+      const { name } = segment.leader;
+      const what = `"${name}" does not reach "${other}", and no relay is used: the agent of "${other}" knows none.`;
+      return [problem('relay-off', 'node', other, what)];
+    }),
+  );
 };
 
 /** One that has an agent, or had one. */

@@ -5,7 +5,7 @@
  * Source: Kilo's agent (events, heart-beat every 30 s, resync); docs/architecture.md.
  * @module
  */
-import { type Ability, isReadyNode } from '../routing/node.ts';
+import { isReadyNode } from '../routing/node.ts';
 import { sentenceOf } from './agent-error.ts';
 import { ApiLog } from './api-log.ts';
 import { type Clock, unixSeconds } from './clock.ts';
@@ -63,8 +63,6 @@ export class Agent {
   readonly #listening: Listening;
   readonly #rotation: RotationWatch;
   readonly #leaders: LeaderWatch | null;
-  readonly #relays: RelayWatch | null;
-  readonly #abilities: ReadonlySet<Ability>;
   #outcome: PassOutcome | null = null;
   #wanted = Promise.withResolvers<void>();
   #passes = 0;
@@ -134,18 +132,10 @@ export class Agent {
           handshakes: async () => handshakesOf(await device.control.read()),
         })
       : null;
-    this.#abilities = abilitiesFor({ ...options, leaderFailover: this.#leaders !== null });
+    const abilities = abilitiesFor({ ...options, leaderFailover: this.#leaders !== null });
     const onDue = () => this.#want();
     this.#rotation = new RotationWatch({ key, clock, log, read: () => observed(device), onDue });
-    this.#relays = options.relay
-      ? new RelayWatch({
-          clock,
-          read: () => observed(device),
-          heartBeats: () => new Map(this.#cluster.others.map(({ name, lastSeen }) => [name, lastSeen])),
-          onNews: onDue,
-        })
-      : null;
-    const own = { hostname, cluster: this.#cluster, abilities: this.#abilities, leases: this.#leases };
+    const own = { hostname, cluster: this.#cluster, abilities, leases: this.#leases };
     this.#words = new OwnWords({ client, ...own });
     this.#pass = new MeshPass({
       options,
@@ -159,9 +149,9 @@ export class Agent {
       pskKey: around.pskKey,
       ofHostname,
       onDeviceStarted: () => log.info('started the device', { interface: interfaceName }),
-      abilities: this.#abilities,
+      abilities,
       verdict: () => this.#leaders?.verdict ?? NO_VERDICT,
-      unreached: () => this.#relays?.unreached ?? new Map(),
+      relays: new RelayWatch({ clock, device, cluster: this.#cluster, onNews: onDue }),
     });
     this.#listening = new Listening({
       look: async () =>
@@ -216,7 +206,7 @@ export class Agent {
     this.#listening.rest();
     this.#rotation.rest();
     this.#leaders?.end();
-    this.#relays?.end();
+    this.#pass.end();
     watch.close();
     this.#log.info('caught interrupt; gracefully cleaning up; see you next time!');
     const { departed } = this.#cluster;
@@ -305,7 +295,6 @@ export class Agent {
       this.#tell(outcome.faults);
       if (this.#words.hasNews(outcome.annotations)) this.#heartBeat.now();
       this.#leaders?.follow(outcome.topology);
-      this.#relays?.after(outcome.topology, outcome.device);
     } catch (error) {
       this.#metrics.error({ event: 'apply' });
       const subject = { kind: 'node', name: this.#options.hostname } as const;

@@ -39,6 +39,7 @@ import {
   unreachedText,
 } from './own-annotations.ts';
 import { discoveredBy, type OwnEndpoint, ownEndpoint, ownInternalIP } from './own-node.ts';
+import type { RelayWatch } from './relay-watch.ts';
 import type { MeshDevice } from './surroundings.ts';
 
 const TUNNEL = 'tunl0';
@@ -62,8 +63,7 @@ export interface MeshPassContext {
   readonly abilities: ReadonlySet<Ability>;
   /** What this node says of leaders, itself and others. */
   readonly verdict: () => Verdict;
-  /** Segments that this node does not reach, each since when in Unix seconds. */
-  readonly unreached: () => ReadonlyMap<string, number>;
+  readonly relays: RelayWatch;
 }
 
 export interface PassOutcome {
@@ -137,6 +137,7 @@ export class MeshPass {
     const isKnown = started && now - own.record.node.lastSeen < KNOWN_SECONDS;
     if (isKnown || turned || (topology.isLeader && !this.#led)) await this.#greet(topology);
     this.#led = topology.isLeader;
+    this.#context.relays.after(topology, device);
     this.#last = topology;
     const coming = awaitedKeys(topology);
     const annotations = annotationsOf({
@@ -163,7 +164,7 @@ export class MeshPass {
         ...said(own, PSK_KEY, this.#context.pskKey ?? ''),
         ...said(own, LEADS, leaderClaimText(self.leaderClaim ?? null)),
         ...said(own, FAILING_LEADERS, failingLeadersText(self.failingLeaders)),
-        ...said(own, UNREACHED, unreachedWords(publishedUnreached(topology, this.#context.unreached()))),
+        ...said(own, UNREACHED, unreachedWords(publishedUnreached(topology, this.#context.relays.unreached))),
         ...(options.stableAddresses
           ? { [STABLE_ADDRESS]: stableAddressText({ segment: location, address: wireguardIP }) }
           : {}),
@@ -171,6 +172,11 @@ export class MeshPass {
       awaits: topology.isLeader && roamersOf(topology).some((key) => !discovered.has(key)),
       awaitedKeys: coming,
     };
+  }
+
+  /** There will be no other. */
+  end(): void {
+    this.#context.relays.end();
   }
 
   /** Whether this node has another key now than a moment ago. */

@@ -50,14 +50,9 @@ export interface AbilityOptions {
   readonly pskDirectory: string | null;
 }
 
-export const abilitiesFor = ({
-  stableAddresses,
-  leaderFailover,
-  relay,
-  presharedKeys,
-  pskDirectory,
-}: AbilityOptions): Set<Ability> =>
-  new Set([
+export const abilitiesFor = (options: AbilityOptions): Set<Ability> => {
+  const { stableAddresses, leaderFailover, relay, presharedKeys, pskDirectory } = options;
+  return new Set([
     ...ALWAYS,
     ...(leaderFailover ? (['leader-failover'] as const) : []),
     ...(presharedKeys ? (['preshared-keys'] as const) : []),
@@ -65,6 +60,7 @@ export const abilitiesFor = ({
     ...(relay ? (['relay'] as const) : []),
     ...(stableAddresses ? (['stable-addresses'] as const) : []),
   ]);
+};
 
 /** Without the heart-beat it was written with. */
 export const abilitiesWithout = (text: string): string => text.replace(/^\S* ?/, '');

@@ -8,12 +8,14 @@ import { keyText } from '../routing/key-text.ts';
 import { Reachability, type TunnelCounters } from '../routing/reachability.ts';
 import type { Topology } from '../routing/topology.ts';
 import { type Cancel, type Clock, unixSeconds } from './clock.ts';
+import type { Cluster } from './cluster.ts';
+import { observed } from './metrics-text.ts';
+import type { MeshDevice } from './surroundings.ts';
 
 export interface RelayWatchOptions {
   readonly clock: Clock;
-  readonly read: () => Promise<DeviceStatus>;
-  /** Unix seconds of nodes' last heart-beats. */
-  readonly heartBeats: () => ReadonlyMap<string, number>;
+  readonly device: MeshDevice;
+  readonly cluster: Pick<Cluster, 'others'>;
   readonly onNews: () => void;
 }
 
@@ -52,14 +54,15 @@ export class RelayWatch {
   }
 
   async #look(): Promise<void> {
-    const device = await this.#options.read().catch(() => null); // what does not answer is the next pass's matter
+    const device = await observed(this.#options.device).catch(() => null); // what does not answer is the next pass's matter
     if (this.#ended) return;
     if (device !== null) this.#judge(device);
     this.#wait();
   }
 
   #judge(device: DeviceStatus): void {
-    const { clock, heartBeats, onNews } = this.#options;
+    const { clock, cluster, onNews } = this.#options;
+    const heartBeats = () => new Map(cluster.others.map(({ name, lastSeen }) => [name, lastSeen]));
     const look = { tunnels: countersOf(device), heartBeats, ms: clock.monotonic(), unix: unixSeconds(clock) };
     if (this.#reachability.look(look)) onNews();
   }

@@ -17,7 +17,7 @@ export type PublicKeys = Readonly<Record<string, string>>;
 export type Discoveries = ReadonlyMap<string, ReadonlyMap<string, MeshEndpoint>>;
 
 /** By node name: what its agent said of itself and of leaders. */
-export type Sayings = ReadonlyMap<string, Pick<Node, 'abilities' | 'leaderClaim'>>;
+export type Sayings = ReadonlyMap<string, Pick<Node, 'abilities' | 'leaderClaim' | 'unreached'>>;
 
 const address = (text: string): Address => {
   const parsed = parseAddress(text);

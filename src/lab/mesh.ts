@@ -48,8 +48,15 @@ interface Views {
 
 const now = (): number => Math.floor(Date.now() / 1000);
 
-const sayingOf = ([name, { abilities, leaderClaim }]: readonly [string, Node]) =>
-  [name, { ...(abilities && { abilities }), ...(leaderClaim && { leaderClaim }) }] as const;
+const sayingOf = ([name, { abilities, leaderClaim, unreached }]: readonly [string, Node]) =>
+  [
+    name,
+    {
+      ...(abilities && { abilities }),
+      ...(leaderClaim && { leaderClaim }),
+      ...(unreached && { unreached }),
+    },
+  ] as const;
 
 const readViews = async ({ plan, reader, publicKeys }: MeshContext): Promise<Views> => {
   const objects = await reader.nodes();

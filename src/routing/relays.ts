@@ -46,7 +46,8 @@ const NOTHING: UnreachedSegments = new Map();
 /** Seconds between keepalives where both ends have to go on trying, and to a relay, whose way back must stay open. */
 export const RELAY_KEEPALIVE = 25;
 
-const knowsRelays = ({ abilities }: ReadyNode): boolean => abilities?.has('relay') === true;
+/** Whether its agent takes part, as an end or as a relay. */
+export const knowsRelays = ({ abilities }: ReadyNode): boolean => abilities?.has('relay') === true;
 
 /**
  * Whom a segment does not reach. A leader that has not judged yet stands behind the same NAT as the one before it, whose word

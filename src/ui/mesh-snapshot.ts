@@ -42,6 +42,8 @@ export interface MapTunnel {
   readonly b: string;
   /** `b` is a Peer. */
   readonly toPeer: boolean;
+  /** Who passes on what the two send each other, since they have no tunnel of their own. */
+  readonly relay: string | null;
   /** Somebody who can be asked told of it. */
   readonly measured: boolean;
   /** Unix seconds; null: never. */

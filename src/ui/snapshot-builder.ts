@@ -99,14 +99,20 @@ const tunnelsOf = (
 ): Record<string, MapTunnel> => {
   const told = new Map(readings.map((reading) => [tunnelId(reading.from, reading.to), reading]));
   const peers = new Set(topology.peers.map(({ name }) => name));
+  const { tunnels, relayed } = meshJson(topology);
+  const pairs = [
+    ...tunnels.map(([a, b]) => ({ a, b, relay: null })),
+    ...relayed.map(({ between: [a, b], relay }) => ({ a, b, relay })),
+  ];
   return Object.fromEntries(
-    meshJson(topology).tunnels.map(([a, b]): [string, MapTunnel] => {
+    pairs.map(({ a, b, relay }): [string, MapTunnel] => {
       const ours = told.get(tunnelId(a, b));
       const theirs = told.get(tunnelId(b, a));
       const tunnel: MapTunnel = {
         a,
         b,
         toPeer: peers.has(b),
+        relay,
         measured: ours !== undefined || theirs !== undefined,
         lastHandshake: latest([ours, theirs], askedAt),
         roundTripMs: ours?.roundTripMs ?? theirs?.roundTripMs ?? null,

@@ -212,7 +212,7 @@ const ThemeButton = (): ComponentChild => {
   );
 };
 
-const GRADES: readonly Grade[] = ['fresh', 'ageing', 'idle', 'broken', 'unknown'];
+const GRADES: readonly Grade[] = ['fresh', 'ageing', 'idle', 'relayed', 'broken', 'unknown'];
 
 const Legend = (): ComponentChild =>
   h(

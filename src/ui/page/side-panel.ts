@@ -167,6 +167,7 @@ const TunnelDetails = ({ snapshot, chosen, onChoose }: PanelProps & { chosen: st
 
 const oneTunnel = (tunnel: MapTunnel, snapshot: MeshSnapshot): ComponentChild =>
   facts([
+    ...(tunnel.relay === null ? [] : [['Through', tunnel.relay] as const]),
     ['Last handshake', handshakeText(tunnel, snapshot.at)],
     [`${tunnel.a} → ${tunnel.b}`, rateText(tunnel.rateAB)],
     [`${tunnel.b} → ${tunnel.a}`, rateText(tunnel.rateBA)],

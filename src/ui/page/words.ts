@@ -5,7 +5,7 @@
 import type { MapNode, MapPeer, MapTunnel, MeshSnapshot } from '../mesh-snapshot.ts';
 
 /** From well to ill; `unknown` stands apart. */
-export type Grade = 'fresh' | 'ageing' | 'idle' | 'unknown' | 'broken';
+export type Grade = 'fresh' | 'ageing' | 'idle' | 'relayed' | 'unknown' | 'broken';
 
 /** WireGuard paper §6.5: a session is refused after 180 s; with traffic there is a handshake every 120 s. */
 export const FRESH_SECONDS = 180;
@@ -13,6 +13,7 @@ export const AGEING_SECONDS = 900;
 
 export const gradeOf = (tunnel: MapTunnel, { nodes, at }: MeshSnapshot): Grade => {
   if (nodes[tunnel.a]?.state === 'silent' || nodes[tunnel.b]?.state === 'silent') return 'broken';
+  if (tunnel.relay !== null) return 'relayed';
   if (!tunnel.measured) return 'unknown';
   if (tunnel.lastHandshake === null) return tunnel.toPeer ? 'idle' : 'broken';
   const age = at / 1000 - tunnel.lastHandshake;
@@ -23,11 +24,12 @@ export const GRADE_WORDS: Readonly<Record<Grade, string>> = {
   fresh: 'handshake within 3 minutes',
   ageing: 'handshake within 15 minutes',
   idle: 'no handshake lately: nothing to send',
+  relayed: 'through a relay: no tunnel of their own',
   unknown: 'not measured',
   broken: 'broken: no handshake, or an end is silent',
 };
 
-const ORDER: readonly Grade[] = ['fresh', 'ageing', 'idle', 'unknown'];
+const ORDER: readonly Grade[] = ['fresh', 'ageing', 'idle', 'relayed', 'unknown'];
 
 /** Of many: broken when one is, else the best, since most have nothing to send. */
 export const bundleGrade = (grades: readonly Grade[]): Grade =>
@@ -89,7 +91,7 @@ export const nodeText = (name: string, node: MapNode, at: number): string => {
 export const tunnelText = (tunnel: MapTunnel, snapshot: MeshSnapshot): string => {
   const parts = [
     `${tunnel.a} and ${tunnel.b}`,
-    GRADE_WORDS[gradeOf(tunnel, snapshot)],
+    tunnel.relay === null ? GRADE_WORDS[gradeOf(tunnel, snapshot)] : `through ${tunnel.relay}`,
     `handshake ${handshakeText(tunnel, snapshot.at)}`,
     `${rateText(tunnel.rateAB)} there, ${rateText(tunnel.rateBA)} back`,
   ];

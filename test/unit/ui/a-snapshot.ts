@@ -25,6 +25,7 @@ export const aTunnel = (a: string, b: string, more: Partial<MapTunnel> = {}): Ma
   a,
   b,
   toPeer: false,
+  relay: null,
   measured: true,
   lastHandshake: 1_800_000_000,
   roundTripMs: 12.3,

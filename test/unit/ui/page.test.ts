@@ -147,12 +147,19 @@ describe('words', () => {
     ]);
     expect(grade(1, { measured: false })).toBe('unknown');
     expect(grade(null, { toPeer: true })).toBe('idle');
+    // Without a tunnel of their own, and without need of one.
+    expect(grade(null, { relay: 'gcp-1' })).toBe('relayed');
   });
 
   it('tell of a tunnel what its line shows', () => {
     expect(tunnelText(aTunnel('eu-1', 'us-1', { lossAB: 0.034 }), snapshot)).toBe(
       'eu-1 and us-1; handshake within 3 minutes; handshake 20 s ago; 8.0 kbit/s there, 80 bit/s back; round trip 12 ms; loss 3.4 %; path MTU 1500',
     );
+  });
+
+  it('tell through whom two reach each other', () => {
+    const tunnel = aTunnel('eu-1', 'us-1', { relay: 'gcp-1', lastHandshake: null });
+    expect(tunnelText(tunnel, snapshot)).toContain('eu-1 and us-1; through gcp-1; handshake never');
   });
 
   it('tell why a node leads, is out, or is missed', () => {
