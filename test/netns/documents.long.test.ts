@@ -4,7 +4,7 @@
  *
  *     kw-wan ── kwdo-admin
  *
- * What needs kubectl is done on a real Kubernetes by kubernetes-install.long.test.ts and by the documents about migrating.
+ * What needs kubectl is done on a real Kubernetes by kubernetes-install.test.ts and by the documents about migrating.
  * @module
  */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
