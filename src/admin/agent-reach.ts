@@ -64,7 +64,7 @@ export class AgentReach {
         byApi(),
         this.#isTimeToScout() && this.#scout(agents, now),
       ]);
-      if (isNear) this.#way = 'direct';
+      this.#way = isNear ? 'direct' : isAny(answers) ? 'api' : 'unknown';
       return answers;
     }
     if (this.#way === 'unknown' && !(await this.#scout(agents, now))) {

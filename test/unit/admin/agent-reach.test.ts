@@ -10,6 +10,7 @@ import { AgentReach } from '../../../src/admin/agent-reach.ts';
 import { ApiServer } from '../../../src/agent/api-server/api-server.ts';
 import { KubernetesClient } from '../../../src/agent/kubernetes/client.ts';
 import { refusal } from '../../../src/agent/kubernetes/kubernetes-error.ts';
+import { NODES } from '../../../src/agent/kubernetes/resources.ts';
 
 const NOW = 1_800_000_000;
 const PORT = 1107;
@@ -150,6 +151,33 @@ describe('from outside the mesh', () => {
       const [first] = await reach.ask(far.slice(0, 1), outside);
       expect([answer, first?.report]).toEqual([answer, null]);
     }
+  });
+
+  it('an answer without end is not read to its end', async () => {
+    const target = { type: NODES, name: 'n1', port: PORT };
+    const limits = { timeoutMs: 5000, mostBytes: 10 };
+    await expect(client.behind(target, '/status', limits)).rejects.toMatchObject({
+      code: 'ERR_KUBERNETES_PROTOCOL',
+    });
+  });
+
+  it('an account that may not any more is told so', async () => {
+    let may = true;
+    const behind = async (): Promise<unknown> => {
+      if (may) return statusOf('n1');
+      throw refusal(403, 'GET', { message: 'pods "one" is forbidden' }, undefined);
+    };
+    const list = async () => ({
+      items: [{ metadata: { name: 'one' }, spec: { nodeName: 'n1' }, status: { phase: 'Running' } }],
+    });
+    const reach = new AgentReach(new AgentProxy({ client: { behind, list } as never, namespace: 'x' }));
+    const [first] = far;
+    if (first === undefined) throw new Error('nobody to ask');
+    await reach.ask([first], outside);
+    expect([reach.isByApi, reach.refusal]).toEqual([true, null]);
+    may = false;
+    await reach.ask([first], outside);
+    expect([reach.isByApi, reach.refusal]).toEqual([false, 'The API says: pods "one" is forbidden.']);
   });
 
   it('an account that may not is told what it lacks', async () => {
