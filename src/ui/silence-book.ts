@@ -1,6 +1,6 @@
 /**
- * Who does not answer, and since when. Who never answered is only missed when others do: from outside the mesh nobody's
- * agent can be asked, and that is no fault of theirs.
+ * Who does not answer, and since when. Who never answered is only missed when others do: from outside the mesh, without the
+ * right to ask through the API, nobody's agent can be asked, and that is no fault of theirs.
  * @module
  */
 import type { NodeState } from './mesh-snapshot.ts';
