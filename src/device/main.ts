@@ -8,11 +8,13 @@ import { spawn } from 'node:child_process';
 import { closeSync, readFileSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { EMFILE, errnoAdvice } from '../linux/errno.ts';
 import * as libc from '../linux/libc.ts';
 import { adoptTun, openTun, type TunDevice } from '../tun/tun-device.ts';
+import { cryptoChoice } from './crypto-choice.ts';
 import { DeviceError } from './device-error.ts';
 import { Log, type LogLevel, logLevel } from './log.ts';
-import { listenUapi, uapiDirectory, uapiPath } from './uapi-socket.ts';
+import { adoptUapi, listenUapi, uapiDirectory, uapiPath } from './uapi-socket.ts';
 
 const TUN_FD = 'WG_TUN_FD';
 const UAPI_FD = 'WG_UAPI_FD';
@@ -119,6 +121,8 @@ async function runTakeover({ interfaceName, foreground }: DeviceOptions, level: 
 /** Runs one interface. Resolves when the program has nothing more to do in this process. */
 export async function runDevice(options: DeviceOptions): Promise<void> {
   const level = logLevel(process.env.LOG_LEVEL);
+  // Before there is anything, and while somebody reads what is wrong.
+  cryptoChoice(process.env);
   if (options.takeover === true) return runTakeover(options, level);
   const foreground = options.foreground || process.env[FOREGROUND] === '1';
   const tunFd = inheritedDescriptor(TUN_FD);
@@ -127,7 +131,7 @@ export async function runDevice(options: DeviceOptions): Promise<void> {
   const directory = uapiDirectory(process.env);
   let listener: number;
   try {
-    listener = uapiFd ?? (await listenUapi(uapiPath(directory, tun.name)));
+    listener = uapiFd === undefined ? await listenUapi(uapiPath(directory, tun.name)) : adoptUapi(uapiFd);
   } catch (error) {
     libc.close(tun.fd);
     throw error;
@@ -165,7 +169,9 @@ export async function main(args: readonly string[]): Promise<void> {
   try {
     await runDevice(parsed);
   } catch (error) {
-    process.stderr.write(`kilowire-wg: ${error instanceof Error ? error.message : String(error)}\n`);
+    const { code } = error as NodeJS.ErrnoException;
+    const advice = code === 'EMFILE' ? errnoAdvice(EMFILE) : '';
+    process.stderr.write(`kilowire-wg: ${error instanceof Error ? error.message : String(error)}${advice}\n`);
     process.exitCode = 1;
   }
 }

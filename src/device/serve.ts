@@ -5,6 +5,7 @@
  */
 import * as libc from '../linux/libc.ts';
 import type { TunDevice } from '../tun/tun-device.ts';
+import { cryptoChoice } from './crypto-choice.ts';
 import { Device } from './device.ts';
 import { Log, type LogLevel } from './log.ts';
 import { takeoverPath } from './takeover.ts';
@@ -48,8 +49,7 @@ function makeDevice(tun: TunDevice, log: Log, life: Life, frozen: boolean): Devi
   return new Device({
     tun,
     log,
-    crypto: process.env.KILOWIRE_CRYPTO === 'noble' ? 'noble' : 'wasm',
-    simd: process.env.KILOWIRE_SIMD === '128' ? 128 : 256,
+    ...cryptoChoice(process.env),
     frozen,
     onGone: (error) => {
       if (error !== undefined) {

@@ -4,7 +4,7 @@
  * Source: the WireGuard cross-platform userspace documentation; unix(7).
  * @module
  */
-import { lstatSync, mkdirSync, rmSync, watch } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, rmSync, watch } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as libc from '../linux/libc.ts';
@@ -13,6 +13,9 @@ import { DeviceError } from './device-error.ts';
 
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
+const SOL_SOCKET = 1;
+const SO_ACCEPTCONN = 30;
+const SO_DOMAIN = 39;
 const BACKLOG = 128;
 /** How often to look whether the file is there where the kernel does not tell, in ms. */
 const LOOK_INTERVAL = 1000;
@@ -34,6 +37,38 @@ export function socketAddress(path: string): Buffer {
   throw new DeviceError('ERR_DEVICE_SOCKET', `The socket's path is too long for the kernel: ${path}`);
 }
 
+/** mkdir -p. Node's own tries for ever where a file system takes no directories, as proc(5) does. */
+function makeDirectories(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectories(dirname(path));
+  try {
+    mkdirSync(path, { mode: 0o755 });
+  } catch (error) {
+    // Another interface that starts at the same time wants it too.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+/** A number among the options of a descriptor (socket(7)); undefined when it is no socket. */
+function socketNumber(fd: number, option: number): number | undefined {
+  const value = Buffer.alloc(4);
+  const length = Buffer.alloc(4);
+  length.writeInt32LE(4);
+  return libc.getsockopt(fd, SOL_SOCKET, option, value, length) === 0 ? value.readInt32LE() : undefined;
+}
+
+/**
+ * A listening socket that somebody else made (WG_UAPI_FD, or our own parent).
+ * @throws DeviceError when it is none.
+ */
+export function adoptUapi(fd: number): number {
+  if (socketNumber(fd, SO_DOMAIN) === AF_UNIX && socketNumber(fd, SO_ACCEPTCONN) === 1) return fd;
+  throw new DeviceError(
+    'ERR_DEVICE_SOCKET',
+    `Descriptor ${fd} (WG_UAPI_FD) is no listening unix socket: hand over one, or unset the variable.`,
+  );
+}
+
 /**
  * Makes the directory (0755) and the socket (0700) and listens. A socket left behind by a program that died is
  * replaced; one that answers is not.
@@ -43,9 +78,14 @@ export function socketAddress(path: string): Buffer {
 export async function listenUapi(path: string): Promise<number> {
   const address = socketAddress(path);
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    makeDirectories(dirname(path));
   } catch (cause) {
-    throw new DeviceError('ERR_DEVICE_SOCKET', `The directory ${dirname(path)} cannot be made.`, { cause });
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new DeviceError(
+      'ERR_DEVICE_SOCKET',
+      `The directory ${dirname(path)} cannot be made (${code}); KILOWIRE_UAPI_DIR names another.`,
+      { cause },
+    );
   }
   const deadline = performance.now() + LEAVE_TIME;
   while (answers(address)) {

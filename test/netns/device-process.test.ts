@@ -193,6 +193,29 @@ describe.skipIf(!able)('the program', () => {
     expect(stderr).toMatch(/Descriptor 0 is no TUN device/);
   });
 
+  it.each([
+    [{ WG_UAPI_FD: '999' }, /Descriptor 999 \(WG_UAPI_FD\) is no listening unix socket/],
+    [{ WG_UAPI_FD: '0' }, /Descriptor 0 \(WG_UAPI_FD\) is no listening unix socket/],
+    [{ WG_UAPI_FD: 'x' }, /WG_UAPI_FD must be a descriptor's number, not 'x'/],
+    // Where nobody can make a directory.
+    [{ KILOWIRE_UAPI_DIR: '/proc/kwj/a' }, /The directory \/proc\/kwj\/a cannot be made \(ENOENT\)/],
+    [{ KILOWIRE_UAPI_DIR: '/dev/null/a' }, /The directory \/dev\/null\/a cannot be made \(ENOTDIR\)/],
+    [{ KILOWIRE_CRYPTO: 'Noble' }, /KILOWIRE_CRYPTO is 'Noble'; it must be wasm or noble, or not set/],
+    [{ KILOWIRE_SIMD: '512' }, /KILOWIRE_SIMD is '512'; it must be 128 or 256, or not set/],
+  ])('says what is wrong with its environment: %o', (environment, words) => {
+    for (const flags of [['-f'], []]) {
+      const args = ['netns', 'exec', host.name, kilowireWg, ...flags, 'kwjenv'];
+      const { status, stderr } = spawnSync('ip', args, {
+        encoding: 'utf8',
+        env: { ...process.env, ...environment },
+        timeout: 20_000,
+      });
+      expect(status).toBe(1);
+      expect(stderr).toMatch(words);
+      expect(host.ip('-o', 'link')).not.toContain('kwjenv');
+    }
+  });
+
   it('says as much as LOG_LEVEL asks for', async () => {
     // Bringing it up on a taken port is an error to tell.
     const port = '7391';
