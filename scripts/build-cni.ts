@@ -4,9 +4,11 @@
  * A runtime may be executing the file at this moment: the new one is renamed into its place.
  * @module
  */
-import { existsSync, renameSync } from 'node:fs';
+import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { installDoor } from './door/install.ts';
+import { copyWithLateModules } from './late-modules.ts';
 import { root, run } from './tree.ts';
 
 const packages: Readonly<Record<string, string>> = {
@@ -22,17 +24,29 @@ export async function buildCni(
   product: string = join(root, 'dist/kilowire-cni'),
   runtime?: string,
 ): Promise<void> {
-  const entry = join(root, 'src/cni/main.ts');
   const bun = join(root, `node_modules/@oven/${packages[process.arch] ?? process.arch}/bin/bun`);
   if (!existsSync(bun))
     throw new Error(`${bun} is missing; run npm ci without --omit=optional, it brings Bun's compiler.`);
   // Two builds at once must not take each other's draft.
   const draft = `${product}.${process.pid}`;
+  const folder = mkdtempSync(join(tmpdir(), 'kilowire-cni-'));
+  try {
+    compile(bun, copyWithLateModules(folder), draft, runtime);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  installDoor(draft);
+  renameSync(draft, product);
+}
+
+function compile(bun: string, entry: string, draft: string, runtime: string | undefined): void {
   run(bun, [
     'build',
     '--compile',
     '--minify',
     '--bytecode',
+    '--format=esm',
+    '--splitting',
     // A call is over before compiled code could pay: the JIT takes a thousand times as long to decide, a millisecond less.
     '--compile-jit-policy=1000',
     // The directory a runtime stands in must not decide how its plugin behaves.
@@ -43,6 +57,4 @@ export async function buildCni(
     '--outfile',
     draft,
   ]);
-  installDoor(draft);
-  renameSync(draft, product);
 }

@@ -10,6 +10,7 @@
  */
 import type { Assembler } from './assembler.ts';
 import { frame, workerVariable } from './frame.ts';
+import { takePlace } from './place.ts';
 import { cString } from './text.ts';
 
 const O_CLOEXEC = 0o2000000;
@@ -42,10 +43,11 @@ export function forkWorker(code: Assembler, fingerprint: string): void {
   code.label('cold');
   code.load(8, 't', 'frame', frame.isAdd);
   code.branch('t', 'equal', 0, 'load');
+  takePlace(code);
   code.system('getpid');
   code.store(8, 't', 'frame', frame.parent);
   code.system('pipe2', { frame: frame.statusPipe }, O_CLOEXEC);
-  code.branch('t', 'less', 0, 'load');
+  code.branch('t', 'less', 0, 'no-pipe');
   code.system('clone', SIGCHLD, 0, 0, 0, 0);
   code.branch('t', 'equal', 0, 'worker');
   code.copy('a', 't');
@@ -53,6 +55,8 @@ export function forkWorker(code: Assembler, fingerprint: string): void {
   awaitWorker(code);
   code.label('no-worker');
   closeBoth(code, frame.statusPipe);
+  code.label('no-pipe');
+  closePlace(code, 'alone');
   code.jump('load');
   becomeWorker(code, fingerprint);
   sweep(code);
@@ -60,6 +64,7 @@ export function forkWorker(code: Assembler, fingerprint: string): void {
 
 /** One byte is its status. None: it ended like any process, and so do we. */
 function awaitWorker(code: Assembler): void {
+  closePlace(code, 'parent');
   code.load(4, 'b', 'frame', frame.statusPipe + 4);
   code.system('close', 'b');
   code.load(4, 'b', 'frame', frame.statusPipe);
@@ -109,8 +114,8 @@ function becomeWorker(code: Assembler, fingerprint: string): void {
 }
 
 /**
- * "KILOWIRE_CNI_DOOR=0123456789abcdefaaaaaaaa": the fingerprint, then four bits of the status pipe's
- * number and of the sweeper's in each letter from 'a'.
+ * "KILOWIRE_CNI_DOOR=0123456789abcdefaaaaaaaaaaaaaaaa": the fingerprint, then the numbers of the status pipe, the
+ * sweeper's, the socket and the lock, four bits in each letter from 'a'.
  */
 function sayDescriptors(code: Assembler, fingerprint: string): void {
   const text = cString(`${workerVariable}${fingerprint}`);
@@ -119,7 +124,8 @@ function sayDescriptors(code: Assembler, fingerprint: string): void {
     code.set('t', byte);
     code.store(1, 't', 'frame', frame.variable + index);
   });
-  [frame.statusPipe + 4, frame.sweepPipe + 4].forEach((place, which) => {
+  const places = [frame.statusPipe + 4, frame.sweepPipe + 4, frame.listener, frame.lock];
+  places.forEach((place, which) => {
     for (let digit = 0; digit < 4; digit += 1) {
       code.load(4, 't', 'frame', place);
       if (digit < 3) code.shiftRight('t', 4 * (3 - digit));
@@ -130,7 +136,7 @@ function sayDescriptors(code: Assembler, fingerprint: string): void {
     }
   });
   code.set('t', 0);
-  code.store(1, 't', 'frame', frame.variable + digits + 8);
+  code.store(1, 't', 'frame', frame.variable + digits + 4 * places.length);
 }
 
 /** With nothing open but the pipe, as its standard input, and a socket; in a session of its own. */
@@ -156,6 +162,16 @@ function sweep(code: Assembler): void {
   code.label('swept');
   code.system('exit_group', 0);
   code.data('deletion', deletionOf(abandonedGroup));
+}
+
+/** The worker has it alone: when that gives it up, nobody waits in its queue any more. */
+function closePlace(code: Assembler, who: string): void {
+  code.load(8, 'b', 'frame', frame.listener);
+  code.branch('b', 'equal', 0, `${who}-has-no-place`);
+  code.system('close', 'b');
+  code.load(8, 'b', 'frame', frame.lock);
+  code.system('close', 'b');
+  code.label(`${who}-has-no-place`);
 }
 
 function closeBoth(code: Assembler, place: number): void {

@@ -39,6 +39,12 @@ export const frame = {
   terminal: 400,
   variable: 480,
   time: 600,
+  /** Of a socket of its own, and of the lock beside it; 0 for none. */
+  listener: 616,
+  lock: 624,
+  addressLength: 632,
+  tries: 640,
+  draft: 648,
   loader: 1024,
   reply: 8192,
   input: 8192 + replySize + 4096,

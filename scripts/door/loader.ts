@@ -8,7 +8,7 @@
 import type { Assembler } from './assembler.ts';
 import { frame } from './frame.ts';
 import { cString } from './text.ts';
-import { copyVector, isLeftOut, leftOut } from './vector.ts';
+import { copyVector, isLeftOut, leftOut, settingTexts } from './vector.ts';
 
 const AT_FDCWD = -100;
 const O_CLOEXEC = 0o2000000;
@@ -47,6 +47,7 @@ export function texts(code: Assembler, loader: string): void {
   code.data('ld.so', cString(loader));
   code.data('sorry', cString(sorry));
   code.data('left-out', leftOut);
+  settingTexts(code);
 }
 
 /** Descriptor in `d`, our own program headers in `a`, the size of a page in `e`; its mask and the first page of the file in the frame. */

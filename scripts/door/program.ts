@@ -15,6 +15,7 @@ import { ask, keepInput, readInput, takeAnswer, waitForReady } from './conversat
 import { forkWorker } from './fork.ts';
 import { folder, frame, frameSize, longestWaitSeconds, mostText, namespaces } from './frame.ts';
 import { startLoader, texts } from './loader.ts';
+import { placeTexts } from './place.ts';
 import { cString } from './text.ts';
 
 const AT_FDCWD = -100;
@@ -63,6 +64,7 @@ export function doorProgram(code: Assembler, original: Original): Uint8Array {
   for (const name of namespaces) code.data(`ns-${name}`, cString(`/proc/self/ns/${name}`));
   code.data('memory-name', cString('kilowire-cni'));
   texts(code, loader);
+  placeTexts(code);
   return code.finish();
 }
 
@@ -72,7 +74,14 @@ function readVector(code: Assembler): void {
   code.copy('frame', 'stack');
   code.store(8, 'a', 'frame', frame.vector);
   code.set('t', 0);
-  for (const place of [frame.command, frame.isAdd, frame.hasWritten, frame.isWorker] as const)
+  for (const place of [
+    frame.command,
+    frame.isAdd,
+    frame.hasWritten,
+    frame.isWorker,
+    frame.addressLength,
+    frame.tries,
+  ] as const)
     code.store(8, 't', 'frame', place);
   code.copy('c', 'a');
   code.add('c', 8);
@@ -156,6 +165,9 @@ function connect(code: Assembler): void {
   code.add('b', 1);
   code.subtract('b', 'frame');
   code.subtract('b', place);
+  code.store(8, 'b', 'frame', frame.addressLength);
+  code.label('connect');
+  code.load(8, 'b', 'frame', frame.addressLength);
   code.system('socket', AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   code.branch('t', 'less', 0, 'load');
   code.store(8, 't', 'frame', frame.socket);

@@ -13,17 +13,30 @@ const AT_BASE = 7;
 const AT_ENTRY = 9;
 
 /** Of ld.so, of the C library's allocator, of Bun and its engine; the last one is our own. */
-const names = ['LD_', 'GLIBC_TUNABLES=', 'MALLOC_', 'BUN_', 'JSC_', 'NODE_', workerVariable];
+const names = ['LD_', 'GLIBC_TUNABLES=', 'MALLOC_', 'MIMALLOC_', 'BUN_', 'JSC_', 'NODE_', workerVariable];
 export const leftOut: Uint8Array = Uint8Array.from([...names.flatMap((name) => [...cString(name)]), 0]);
 
-/** The new stack, in `e`, below the frame: argc, argv, a variable of ours, envp without what is left out, auxv. */
+/**
+ * What the runtime is to leave alone in a program that lives for ten milliseconds: a thread that prepares memory, and
+ * another with it; machine code for regular expressions. It ends at a name that it does not know.
+ */
+const settings: readonly string[] = ['BUN_JSC_useWarmUpMarkedBlocks=0', 'BUN_JSC_useRegExpJIT=0'];
+const settingLabels = settings.map((_, index) => `setting-${index}`);
+
+export function settingTexts(code: Assembler): void {
+  settings.forEach((text, index) => {
+    code.data(`setting-${index}`, cString(text));
+  });
+}
+
+/** The new stack, in `e`, below the frame: argc, argv, variables of ours, envp without what is left out, auxv. */
 export function copyVector(code: Assembler, entry: bigint): void {
   code.load(8, 'a', 'frame', frame.vector);
   measureVector(code);
-  // As long as the old one and one more, on a boundary of sixteen.
+  // As long as the old one with ours, on a boundary of sixteen.
   code.copy('e', 'frame');
   code.subtract('e', 't');
-  code.subtract('e', 16);
+  code.subtract('e', 8 * (settings.length + 1));
   code.set('u', -16);
   code.and('e', 'u');
   code.copy('c', 'e');
@@ -34,6 +47,11 @@ export function copyVector(code: Assembler, entry: bigint): void {
   code.add('a', 8);
   code.add('c', 8);
   code.branch('a', 'different', 'b', 'copy-arguments');
+  for (const label of settingLabels) {
+    code.address('t', label);
+    code.store(8, 't', 'c', 0);
+    code.add('c', 8);
+  }
   code.load(8, 't', 'frame', frame.isWorker);
   code.branch('t', 'equal', 0, 'copy-environment');
   code.copy('t', 'frame');

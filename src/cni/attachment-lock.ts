@@ -9,7 +9,7 @@ import { closeSync, fstatSync, openSync, statSync, sys, unlinkSync } from '#sys'
 import { LOCK_EX, LOCK_NB, LOCK_SH, WOULD_BLOCK } from '../linux/sys.ts';
 import { CniError } from './cni-error.ts';
 import { errorCode } from './files.ts';
-import { patience } from './patience.ts';
+import { aboutToWait, patience } from './patience.ts';
 
 export interface AttachmentLock {
   release(): void;
@@ -65,6 +65,7 @@ function waitFor(fd: number, how: number, deadline: number): boolean {
   for (let pause = 1; ; pause = Math.min(pause * 2, 20)) {
     if (sys.flock(fd, how | LOCK_NB) !== WOULD_BLOCK) return true;
     if (performance.now() > deadline) return false;
+    aboutToWait();
     Atomics.wait(sleeper, 0, 0, pause);
   }
 }

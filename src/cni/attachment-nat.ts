@@ -11,9 +11,6 @@ import type { NetworkConfig } from './network-config.ts';
 import type { AttachmentRecord, RecordStore } from './record.ts';
 import { destroyGuards, guard } from './spoof-guard.ts';
 
-export const usesNat = ({ ipMasq, hostPorts, ipam, ipamPlugin }: NetworkConfig): boolean =>
-  (ipam !== undefined || ipamPlugin !== undefined) && (ipMasq || hostPorts.length > 0);
-
 export function natPlan(
   name: AttachmentName,
   config: Pick<NetworkConfig, 'ipMasq' | 'hostPorts' | 'hostPortOptions'>,

@@ -57,7 +57,10 @@ export class IpamPlugin {
     const file = findPlugin(this.#type, this.#request.path);
     // Loaded only here: starting processes is nothing a plain call does.
     const { spawnSync } = process.getBuiltinModule('node:child_process');
-    const env = Object.fromEntries(Object.entries(this.#env).filter(([, value]) => value !== undefined));
+    // Those that the executable's door gives to its own runtime are none of another program's.
+    const isOthers = ([name, value]: readonly [string, string | undefined]): boolean =>
+      value !== undefined && !name.startsWith('BUN_JSC_');
+    const env = Object.fromEntries(Object.entries(this.#env).filter(isOthers));
     const { status, signal, stdout, error } = spawnSync(file, [], {
       env: { ...env, CNI_COMMAND: verb },
       input: this.#request.stdin ?? '',

@@ -35,20 +35,6 @@ import { concat, metaKey } from '../linux/nftables-match.ts';
 import type { SetSpec } from '../linux/nftables-set.ts';
 import { type AttachmentLock, lockNetwork } from './attachment-lock.ts';
 import { numericHash } from './attachment-name.ts';
-import { CniError } from './cni-error.ts';
-import type { JsonObject } from './json-object.ts';
-
-export type IngressPolicy = 'open' | 'same-bridge' | 'isolated';
-
-const policies: readonly string[] = ['open', 'same-bridge', 'isolated'];
-
-export function parseIngressPolicy(config: JsonObject): IngressPolicy {
-  const text = config.string('ingressPolicy') || 'open';
-  if (!isPolicy(text)) throw new CniError('ERR_CNI_CONFIG', `unknown ingress policy: "${text}"`);
-  return text;
-}
-
-const isPolicy = (text: string): text is IngressPolicy => policies.includes(text);
 
 const table: Table = { family: 'inet', name: 'kilowire-cni' };
 const made: SetSpec = { name: 'made', key: ['mark'] };

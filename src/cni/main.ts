@@ -11,9 +11,12 @@ import { deleteInBackground, isSomethingAbandoned } from './abandoned.ts';
 import { type Answer, answer } from './call.ts';
 import { CniError } from './cni-error.ts';
 import { errorCode } from './files.ts';
+import { beforeWaiting } from './patience.ts';
 import { type Environment, supportedVersions } from './request.ts';
+import { canBeServed, idleSecondsOf } from './resident/caller.ts';
+import { type Place, placeOf } from './resident/place.ts';
 import { type Door, parseDoor } from './resident/protocol.ts';
-import { idleSecondsOf, serve } from './resident/resident.ts';
+import { serve } from './resident/resident.ts';
 
 const about = `CNI kilowire plugin v${manifest.version}: it joins containers to a bridge and gives them addresses; a container runtime calls it with CNI_COMMAND and a network configuration on stdin, see the CNI specification.
 CNI protocol versions supported: ${supportedVersions.join(', ')}
@@ -23,6 +26,8 @@ const longestConfiguration = 16 << 20;
 
 /** After its answer a process may stay, for so many seconds without a request. */
 let idleSeconds = 0;
+/** Where others wait already to be served after this call. */
+let place: Place | undefined;
 
 function main(env: Environment): Answer['status'] {
   if (!env.CNI_COMMAND) {
@@ -35,7 +40,9 @@ function main(env: Environment): Answer['status'] {
     readStdin,
     hasStdin: () => !fstatSync(0).isCharacterDevice(),
     begins: (type, request) => {
-      if (request.verb === 'ADD') idleSeconds = idleSecondsOf(type, request) ?? 0;
+      if (request.verb !== 'ADD') return;
+      idleSeconds = idleSecondsOf(type, request) ?? 0;
+      if (idleSeconds === 0 || !canBeServed(request, env)) leavePlace();
     },
   });
   if (said.status !== 0) idleSeconds = 0;
@@ -109,18 +116,34 @@ function leave(status: number): never {
   process.exit(status);
 }
 
+/** Nobody is to wait for us: there will be no resident, or only after a while. Who does already hears of it by that. */
+function leavePlace(): void {
+  place?.leave();
+  place?.close();
+  place = undefined;
+}
+
 /** The process that the runtime waits for is our parent: it ends when it has the status, whatever we do then. */
 function handOver(status: number, door: Door): never {
   localService?.outliveParent();
   for (const fd of [0, 1, 2]) closeSync(fd);
   writeSync(door.status, Uint8Array.of(status));
   closeSync(door.status);
-  if (idleSeconds > 0) serve({ door, idleSeconds });
+  if (idleSeconds === 0) leavePlace();
+  else {
+    // A resident that waits for others a moment does not give it up.
+    const kept = place;
+    place = undefined;
+    serve({ door, place: kept, idleSeconds });
+  }
   process.exit(status);
 }
 
 const { KILOWIRE_CNI_DOOR, ...environment } = process.env;
 const door = parseDoor(KILOWIRE_CNI_DOOR);
+if (localService !== undefined && door !== undefined && door.listener > 0)
+  place = placeOf(localService, door);
+beforeWaiting(leavePlace);
 const status = main(environment);
 if (door === undefined) leave(status);
 else handOver(status, door);

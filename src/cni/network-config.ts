@@ -10,7 +10,6 @@ import { IpamPlugin } from './delegate.ts';
 import { withSubnetFile } from './flannel.ts';
 import { type HostPort, type HostPortOptions, parseHostPortOptions, parseHostPorts } from './host-port.ts';
 import { type IpamConfig, parseIpam } from './ipam/ipam-config.ts';
-import { type IngressPolicy, parseIngressPolicy } from './isolation.ts';
 import type { JsonObject } from './json-object.ts';
 import type { Environment, Request } from './request.ts';
 import type { Dns } from './result.ts';
@@ -19,6 +18,18 @@ import { parseTuning, type Tuning } from './tuning.ts';
 import { parseVlans, type Vlans } from './vlan.ts';
 
 export type { IpamConfig } from './ipam/ipam-config.ts';
+
+export type IngressPolicy = 'open' | 'same-bridge' | 'isolated';
+
+const policies: readonly string[] = ['open', 'same-bridge', 'isolated'];
+
+function parseIngressPolicy(config: JsonObject): IngressPolicy {
+  const text = config.string('ingressPolicy') || 'open';
+  if (!isPolicy(text)) throw new CniError('ERR_CNI_CONFIG', `unknown ingress policy: "${text}"`);
+  return text;
+}
+
+const isPolicy = (text: string): text is IngressPolicy => policies.includes(text);
 
 /** Where everything about a network is kept. */
 export interface StatePaths {
@@ -125,6 +136,9 @@ export function checkBackend(config: JsonObject): void {
       throw new CniError('ERR_CNI_CONFIG', `unknown ipmasq backend "${backend}"`);
   }
 }
+
+export const usesNat = ({ ipMasq, hostPorts, ipam, ipamPlugin }: NetworkConfig): boolean =>
+  (ipam !== undefined || ipamPlugin !== undefined) && (ipMasq || hostPorts.length > 0);
 
 function mtu(config: JsonObject): number {
   const value = config.integer('mtu');

@@ -6,6 +6,19 @@
 
 let serving = false;
 
+let warn: (() => void) | undefined;
+
+/** `warn` is called once, when this process is about to wait for another one. */
+export function beforeWaiting(call: () => void): void {
+  warn = call;
+}
+
+export function aboutToWait(): void {
+  const call = warn;
+  warn = undefined;
+  call?.();
+}
+
 /** From here on this process works for many. */
 export function serveMany(): void {
   serving = true;

@@ -118,7 +118,7 @@ function checkContainerId(id: string): void {
 }
 
 function checkIfname(name: string): void {
-  if (Buffer.byteLength(name) > 15)
+  if (new TextEncoder().encode(name).length > 15)
     throw new CniError('ERR_CNI_ENVIRONMENT', 'interface name is too long', {
       details: 'interface name should be less than 16 characters',
     });

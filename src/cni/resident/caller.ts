@@ -1,13 +1,16 @@
 /**
- * Who may be served, and with what. A resident acts with its own rights and sees the machine as it does itself, so it
+ * Who may be served, with what and for how long. A resident acts with its own rights and sees the machine as it does itself, so it
  * works for those only who could do the same, and leaves whatever depends on more than the request to the caller.
  * Sources: proc(5) status CapEff and root; capabilities(7).
  * @module
  */
 import { readFileSync, statSync } from '#sys';
 import type { LocalService } from '../../linux/local-service.ts';
+import { isNetwork } from '../call.ts';
 import { IpamPlugin } from '../delegate.ts';
 import type { Environment, Request } from '../request.ts';
+
+const defaultIdleSeconds = 30;
 
 function capabilitiesOf(process: number | 'self'): bigint {
   const status = readFileSync(`/proc/${process}/status`, 'utf8');
@@ -43,6 +46,12 @@ export function canBeServed(request: Request, env: Environment): boolean {
   const paths = [config.string('subnetFile'), config.object('ipam').string('resolvConf')];
   if (paths.some((path) => path !== '' && !path.startsWith('/'))) return false;
   return IpamPlugin.of(request, env) === undefined;
+}
+
+/** Seconds without a request after which a resident goes; undefined when the configuration is not one that decides. */
+export function idleSecondsOf(type: string, { config }: Request): number | undefined {
+  if (!isNetwork(type)) return undefined;
+  return Math.max(0, config.has('resident') ? config.integer('resident') : defaultIdleSeconds);
 }
 
 const ownView = ['/proc/self', '/proc/thread-self', '/dev/fd'];

@@ -4,7 +4,8 @@
  *     /run/kilowire/cni/net:[…]-mnt:[…]-pid:[…]-user:[…]         the socket
  *                                                     .lock    its process id; held as long as it serves
  *
- * The lock decides between two that start at once, and dies with its process: who gets it may replace the socket.
+ * The lock decides between two that start at once, and dies with its process: who gets it may replace the socket. The door
+ * takes both before an ADD begins (scripts/door/place.ts), so that callers can wait for its end.
  * @module
  */
 import {
@@ -23,7 +24,7 @@ import type { LocalService } from '../../linux/local-service.ts';
 import { LOCK_EX, LOCK_NB, WOULD_BLOCK } from '../../linux/sys.ts';
 import { errorCode, makeDirectory, removeFile } from '../files.ts';
 
-const defaultFolder = '/run/kilowire/cni';
+const folder = '/run/kilowire/cni';
 const lockSuffix = '.lock';
 const backlog = 128;
 const O_WRONLY = 1;
@@ -31,31 +32,45 @@ const writing = O_WRONLY | constants.O_CREAT;
 
 export interface Place {
   readonly listener: number;
+  /** Says who serves. */
+  announce(): void;
   /** Nobody finds us any more; what is in the queue can still be answered. */
   leave(): void;
   close(): void;
 }
 
-function nameOfNamespaces(service: LocalService): string {
-  return ['net', 'mnt', 'pid', 'user'].map((name) => service.readlink(`/proc/self/ns/${name}`)).join('-');
+function pathOf(service: LocalService): string {
+  const namespaces = ['net', 'mnt', 'pid', 'user'].map((name) => service.readlink(`/proc/self/ns/${name}`));
+  return `${folder}/${namespaces.join('-')}`;
 }
 
 /** Undefined when another one serves here. */
-export function takePlace(service: LocalService, folder: string = defaultFolder): Place | undefined {
+export function takePlace(service: LocalService): Place | undefined {
   makeDirectory(folder, 0o700);
-  clearAbandoned(folder);
-  const path = `${folder}/${nameOfNamespaces(service)}`;
+  const path = pathOf(service);
   const lock = tryLock(`${path}${lockSuffix}`);
   if (lock === undefined) return undefined;
-  writeSync(lock, `${service.readlink('/proc/self')}\n`);
   const draft = `${path}.new`;
   removeFile(draft);
   const listener = service.listen(draft, backlog);
   // In one step: a caller finds a socket that listens, or the stale one of a process that was killed.
   renameSync(draft, path);
+  return placeOf(service, { listener, lock });
+}
+
+/** Of a socket that listens at its path, and the lock beside it. */
+export function placeOf(
+  service: LocalService,
+  { listener, lock }: { readonly listener: number; readonly lock: number },
+): Place {
   return {
     listener,
+    announce() {
+      writeSync(lock, `${service.readlink('/proc/self')}\n`);
+      clearAbandoned();
+    },
     leave() {
+      const path = pathOf(service);
       removeFile(path);
       removeFile(`${path}${lockSuffix}`);
     },
@@ -80,7 +95,7 @@ function isStillAt(fd: number, path: string): boolean {
 }
 
 /** What killed ones left, of namespaces too that are no more. */
-function clearAbandoned(folder: string): void {
+function clearAbandoned(): void {
   for (const file of readdirSync(folder)) {
     if (!file.endsWith(lockSuffix)) continue;
     const lock = openIfThere(`${folder}/${file}`);
@@ -103,7 +118,7 @@ function openIfThere(path: string): number | undefined {
 }
 
 /** Process ids of those that serve on this machine, as far as this mount namespace shows them. */
-export function residents(folder: string = defaultFolder): readonly number[] {
+export function residents(): readonly number[] {
   let files: readonly string[];
   try {
     files = readdirSync(folder);
@@ -121,7 +136,13 @@ function holderOf(path: string): readonly number[] {
   try {
     // Nobody holds it: what a killed one left.
     if (sys.flock(lock, LOCK_EX | LOCK_NB) !== WOULD_BLOCK) return [];
-    return [Number.parseInt(readFileSync(path, 'utf8'), 10)];
+    const pid = Number.parseInt(readFileSync(path, 'utf8'), 10);
+    // Nothing in it yet: an ADD that is not done.
+    return Number.isNaN(pid) ? [] : [pid];
+  } catch (error) {
+    // Cleared away in this moment, as nobody's.
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
   } finally {
     closeSync(lock);
   }

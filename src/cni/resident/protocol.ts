@@ -73,14 +73,18 @@ export interface Door {
   readonly status: number;
   /** Each byte written to it makes another process delete what was abandoned. */
   readonly sweeper: number;
+  /** A socket that already listens where a resident is looked for, and the lock beside it; 0 when there is none. */
+  readonly listener: number;
+  readonly lock: number;
 }
 
 /** Of the variable KILOWIRE_CNI_DOOR; undefined when there is none, or it is somebody else's. */
 export function parseDoor(text: string | undefined): Door | undefined {
-  const found = /^([0-9a-f]{16})([a-p]{4})([a-p]{4})$/.exec(text ?? '');
+  const found = /^([0-9a-f]{16})([a-p]{16})$/.exec(text ?? '');
   if (found === null) return undefined;
-  const [, fingerprint = '', status = '', sweeper = ''] = found;
-  return { fingerprint, status: descriptor(status), sweeper: descriptor(sweeper) };
+  const [, fingerprint = '', letters = ''] = found;
+  const at = (index: number): number => descriptor(letters.slice(4 * index, 4 * index + 4));
+  return { fingerprint, status: at(0), sweeper: at(1), listener: at(2), lock: at(3) };
 }
 
 /** Four bits a letter, 'a' is none. */

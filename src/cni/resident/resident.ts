@@ -10,14 +10,13 @@
 import { closeSync, localService, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from '#sys';
 import type { LocalService } from '../../linux/local-service.ts';
 import { sweepAbandoned, sweepBy } from '../abandoned.ts';
-import { type Answer, answer, isNetwork } from '../call.ts';
+import { type Answer, answer } from '../call.ts';
 import { ForeignCniError } from '../cni-error.ts';
 import { serveMany } from '../patience.ts';
-import { CallerCheck, canBeServed } from './caller.ts';
+import { CallerCheck, canBeServed, idleSecondsOf } from './caller.ts';
 import { type Place, takePlace } from './place.ts';
 import { answerMessages, type Door, doItYourself, longestRequest, parseDoorRequest } from './protocol.ts';
 
-export const defaultIdleSeconds = 30;
 const mostRequests = 5000;
 const mostConnections = 200;
 const tickMs = 1000;
@@ -28,6 +27,8 @@ class NotHere extends Error {}
 
 export interface Service {
   readonly door: Door;
+  /** Where callers are waiting already; undefined when it has to be found. */
+  readonly place: Place | undefined;
   idleSeconds: number;
 }
 
@@ -37,8 +38,9 @@ export function serve(service: Service): void {
   localService.detach();
   // Of all processes of a node this is the one that can be spared.
   writeFileSync('/proc/self/oom_score_adj', '500');
-  const place = takePlace(localService);
+  const place = service.place ?? takePlace(localService);
   if (place === undefined) return;
+  place.announce();
   serveMany();
   sweepBy(() => wake(service.door.sweeper));
   const resident = new Resident(localService, place, service);
@@ -167,12 +169,6 @@ class Resident {
     if (isUnknown(said)) this.#goesOn = false;
     return answerMessages(said.document, said.status);
   }
-}
-
-/** Seconds without a request after which it goes; undefined when the configuration is not one that decides. */
-export function idleSecondsOf(type: string, { config }: NonNullable<Answer['request']>): number | undefined {
-  if (!isNetwork(type)) return undefined;
-  return Math.max(0, config.has('resident') ? config.integer('resident') : defaultIdleSeconds);
 }
 
 const isUnknown = ({ error }: Answer): boolean =>

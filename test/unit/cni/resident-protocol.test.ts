@@ -63,17 +63,20 @@ test('an answer comes in pieces that the door has room for', () => {
 });
 
 test('a door is told by fingerprint and descriptors, and no other text is one', () => {
-  expect(parseDoor('0123456789abcdefaaadaabp')).toEqual({
+  expect(parseDoor('0123456789abcdefaaadaabpaaaaaaac')).toEqual({
     fingerprint: '0123456789abcdef',
     status: 3,
     sweeper: 31,
+    listener: 0,
+    lock: 2,
   });
   for (const text of [
     undefined,
     '',
-    '0123456789abcdefaaadaab',
-    '0123456789abcdeFaaadaabp',
-    '0123456789abcdefaaadaabz',
+    '0123456789abcdefaaadaabp',
+    '0123456789abcdefaaadaabpaaaaaaa',
+    '0123456789abcdeFaaadaabpaaaaaaaa',
+    '0123456789abcdefaaadaabzaaaaaaaa',
   ])
     expect(parseDoor(text)).toBeUndefined();
 });
