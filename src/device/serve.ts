@@ -65,7 +65,14 @@ function makeDevice(tun: TunDevice, log: Log, life: Life, frozen: boolean): Devi
 export async function serveDevice({ tun, listener, directory, log }: ServeOptions): Promise<void> {
   const life = new Life();
   const device = makeDevice(tun, log, life, false);
-  const server = serveUapi(device, listener, log, life);
+  let server: UapiServer;
+  try {
+    server = serveUapi(device, listener, log, life);
+  } catch (error) {
+    // Its thread would keep the process alive, with nobody to configure it.
+    await device.close();
+    throw error;
+  }
   let takeoverListener: number | undefined;
   try {
     takeoverListener = listenForTakeover(takeoverPath(directory, tun.name));

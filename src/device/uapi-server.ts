@@ -6,11 +6,13 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errnoAdvice, errnoText } from '../linux/errno.ts';
 import * as libc from '../linux/libc.ts';
 import { UapiConversation } from '../noise/uapi-conversation.ts';
 import { formatGet } from '../noise/uapi-text.ts';
 import { clientOn, clientSocket } from './client-socket.ts';
 import type { Device } from './device.ts';
+import { DeviceError } from './device-error.ts';
 
 /** Connections at once; `wg` and supervisors use one or two. */
 const MAX_CLIENTS = 1024;
@@ -59,7 +61,13 @@ export class UapiServer {
       else this.#serve((onData) => clientSocket(accepted, onData));
     });
     server.on('error', this.#onFailure);
-    server.listen({ fd: libc.fcntl(this.#listener, F_DUPFD_CLOEXEC, 0) });
+    const fd = libc.fcntl(this.#listener, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+      const errno = libc.errno();
+      const why = `The control socket cannot be served: ${errnoText(errno)}.${errnoAdvice(errno)}`;
+      throw new DeviceError('ERR_DEVICE_SOCKET', why);
+    }
+    server.listen({ fd });
     return server;
   }
 
