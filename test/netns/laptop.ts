@@ -29,7 +29,8 @@ export class Laptop {
   readonly host: Host;
   readonly state: string;
   readonly #world: AgentWorld;
-  readonly #bare: string;
+  /** Before it was ever connected. */
+  #bare = '';
   readonly #connections: ChildProcess[] = [];
   /** What its programs are started by. */
   #enter: readonly string[] = [];
@@ -46,7 +47,6 @@ export class Laptop {
     this.host.ip('link', 'set', 'eth0', 'up');
     this.host.ip('route', 'add', 'default', 'via', GATEWAY);
     this.state = join(world.folder.path, 'laptop');
-    this.#bare = this.#kernel();
   }
 
   /** From now on its programs see what is mounted where a process is. */
@@ -76,6 +76,8 @@ export class Laptop {
 
   connect(...flags: readonly string[]): Running {
     const own = ['laptop', '-a', `${ADDRESS}/32`, '--master', API, '--state-directory', this.state];
+    // Not before: a link that has just been set up comes up in its own time.
+    this.#bare ||= this.#kernel();
     const running = this.spawn(process.execPath, cli, 'connect', ...own, ...flags);
     this.#connections.push(running.child);
     return running;
