@@ -13,8 +13,8 @@ describe.skipIf(!isRoot)('connect', () => {
   let world: AgentWorld;
   let laptop: Laptop;
   beforeAll(async () => {
-    world = new AgentWorld();
-    laptop = new Laptop(world, 'kwn');
+    world = new AgentWorld('kwco');
+    laptop = new Laptop(world, 'kwco');
     await world.startApi();
     for (const { name } of NODES) world.startAgent(name);
     await world.meshed();
