@@ -248,12 +248,8 @@ export class Agent {
     const now = this.#now();
     if (topology.peers.some(({ expires }) => expires !== undefined && expires <= now)) this.#want();
     const late = this.#cluster.lateAt(now);
-    if (late.length === 0) return;
-    const members = new Set(topology.segments.flatMap((segment) => segment.members.map(({ name }) => name)));
-    const overdue = late.filter(({ name }) => members.has(name));
-    if (overdue.some((node) => !isReadyNode(node, this.#viewClock.time))) this.#want();
-    else if (overdue.length > 0 && this.#viewClock.silence(now) >= EXPIRY_LOOK_MS / 1000)
-      this.#heartBeat.now();
+    if (late.some((node) => !isReadyNode(node, this.#viewClock.time))) this.#want();
+    else if (late.length > 0 && this.#viewClock.silence(now) >= EXPIRY_LOOK_MS / 1000) this.#heartBeat.now();
   }
 
   async #reconcile(watch: Pick<KernelWatch, 'ignoreSoFar'>, signal: AbortSignal): Promise<void> {

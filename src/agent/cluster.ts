@@ -3,7 +3,7 @@
  * Source: Kilo's watch of Nodes and Peers, and its rule of which changes matter (a heart-beat alone does not).
  * @module
  */
-import { isFresh, isReadyNode, type Node } from '../routing/node.ts';
+import { isFresh, isReadyNode, NODE_LIFETIME_SECONDS, type Node } from '../routing/node.ts';
 import type { Peer } from '../routing/peer.ts';
 import {
   GRANULARITY,
@@ -74,6 +74,8 @@ export class Cluster {
   readonly #fingerprints = new Map<string, string>();
   /** Nodes that took part in the last topology; null before there was one. */
   #ready: ReadonlySet<string> | null = null;
+  /** Unix seconds: all have been heard lately enough until then, if only heart-beats come. */
+  #nobodyLateBefore = 0;
   #answered: NodeResource | undefined;
   #wasThere = false;
 
@@ -150,13 +152,19 @@ export class Cluster {
     return Math.max(lastSeen, this.#options.lastSeen?.(record.node.name) ?? 0);
   }
 
-  /** Others whose heart-beat does not count any more; `now` in Unix seconds. */
+  /** Others in the last topology whose heart-beat does not count any more; `now` in Unix seconds. */
   lateAt(now: number): readonly Node[] {
+    if (now < this.#nobodyLateBefore) return [];
+    let oldest = now;
     const late: Node[] = [];
-    // Every two seconds, of all nodes: nothing is made of those that are well.
-    for (const kept of this.#nodes.items.values())
-      if (!isFresh(this.#lastHeard(kept), now)) late.push(this.#heard(kept));
-    return late.filter(({ name }) => name !== this.#options.hostname);
+    for (const [name, kept] of this.#nodes.items) {
+      if (name === this.#options.hostname || !this.isIn(name)) continue;
+      const lastSeen = this.#lastHeard(kept);
+      if (!isFresh(lastSeen, now)) late.push(this.#heard(kept));
+      else if (lastSeen < oldest) oldest = lastSeen;
+    }
+    this.#nobodyLateBefore = late.length > 0 ? 0 : oldest + NODE_LIFETIME_SECONDS;
+    return late;
   }
 
   /** Whether it was heard in time for the last topology. */
@@ -234,6 +242,7 @@ export class Cluster {
   /** A heart-beat of one of these only matters when it had none before. */
   tookPart(names: ReadonlySet<string>): void {
     this.#ready = names;
+    this.#nobodyLateBefore = 0;
   }
 
   #keep(resource: NodeResource, before?: KeptNode): KeptNode {
@@ -242,6 +251,8 @@ export class Cluster {
     const words = wordsOf(resource, topologyLabel);
     if (before !== undefined && sameWords(before.words, words)) {
       const lastSeen = lastSeenOf(annotations);
+      // A clock was put right, say.
+      if (lastSeen < before.lastSeen) this.#nobodyLateBefore = 0;
       before.lastSeen = lastSeen;
       if (resource.metadata.name !== hostname) return before;
       const record = { ...before.record, node: { ...before.record.node, lastSeen } };

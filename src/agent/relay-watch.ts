@@ -3,7 +3,7 @@
  * does not reach. What is decided stands in routing/reachability.ts and routing/relays.ts; here are time and the device.
  * @module
  */
-import type { DeviceStatus } from '../noise/device-config.ts';
+import type { DeviceStatus, PeerStatus } from '../noise/device-config.ts';
 import { keyText } from '../routing/key-text.ts';
 import { Reachability, type TunnelCounters } from '../routing/reachability.ts';
 import type { Topology } from '../routing/topology.ts';
@@ -68,15 +68,23 @@ export class RelayWatch {
   }
 }
 
+/** Of peers that have done nothing since the last reading the very same values come again. */
+const known = new WeakMap<PeerStatus, readonly [key: string, TunnelCounters]>();
+
 const countersOf = ({ peers }: DeviceStatus): ReadonlyMap<string, TunnelCounters> =>
   new Map(
-    peers.map(({ publicKey, txBytes, rxBytes, lastHandshake, endpoint }) => [
-      keyText(publicKey),
-      {
+    peers.map((peer) => {
+      const before = known.get(peer);
+      if (before !== undefined) return before;
+      const { publicKey, txBytes, rxBytes, lastHandshake, endpoint } = peer;
+      const counters = {
         sentBytes: txBytes,
         receivedBytes: rxBytes,
         lastHandshake: lastHandshake.seconds,
         hasEndpoint: endpoint !== undefined,
-      },
-    ]),
+      };
+      const entry = [keyText(publicKey), counters] as const;
+      known.set(peer, entry);
+      return entry;
+    }),
   );

@@ -298,18 +298,17 @@ export const linkIndex = (socket: NetlinkSocket, name: string): number => {
   return link.index;
 };
 
-export const ALL_LINKS: Request = {
-  name: 'RTM_GETLINK',
-  subject: 'all links',
-  type: RTM_GETLINK,
-  flags: 0,
-  body: (w) => {
-    linkHeader(w, 0, 0, 0);
-    writeAttributes(w, LinkAttributes, { filter: RTEXT_FILTER_SKIP_STATS });
-  },
-};
-
-export const linksOf = (messages: readonly Message[]): Link[] =>
-  messages.filter((message) => message.type === RTM_NEWLINK).map(readLink);
-
-export const listLinks = (socket: NetlinkSocket): Link[] => linksOf(socket.dump(ALL_LINKS));
+export const listLinks = (socket: NetlinkSocket): Link[] =>
+  socket
+    .dump({
+      name: 'RTM_GETLINK',
+      subject: 'all links',
+      type: RTM_GETLINK,
+      flags: 0,
+      body: (w) => {
+        linkHeader(w, 0, 0, 0);
+        writeAttributes(w, LinkAttributes, { filter: RTEXT_FILTER_SKIP_STATS });
+      },
+    })
+    .filter((message) => message.type === RTM_NEWLINK)
+    .map(readLink);

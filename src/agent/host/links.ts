@@ -5,7 +5,7 @@
  */
 import { addressesOf, allAddresses, type LinkAddress, SCOPE_GLOBAL } from '../../linux/address.ts';
 import { KnownDump } from '../../linux/known-dump.ts';
-import { ALL_LINKS, type Link, linksOf } from '../../linux/link.ts';
+import { type Link, listLinks } from '../../linux/link.ts';
 import type { NetlinkSocket } from '../../linux/netlink.ts';
 import { allRoutes, TABLE_MAIN } from '../../linux/route.ts';
 import { type RouteBytes, routeBytesOf } from '../../linux/route-bytes.ts';
@@ -36,25 +36,32 @@ const FAMILIES = [4, 6] as const;
 
 /** Reads one host again and again; answers the very same value while nothing there has changed. */
 export class HostReader {
-  readonly #links = new KnownDump(ALL_LINKS, linksOf);
   readonly #addresses = new KnownDump(allAddresses(), addressesOf);
   readonly #routes = FAMILIES.map((family) => new KnownDump(allRoutes(family), routeBytesOf));
   readonly #rules = FAMILIES.map((family) => new KnownDump(allRules(family), rulesOf));
+  /** The kernel counts packets in what it tells of links, so their bytes are never the same. */
+  #links: readonly Link[] = [];
   #parts: readonly unknown[] = [];
   #host: HostLinks | null = null;
 
   read(socket: NetlinkSocket): HostLinks {
-    const links = this.#links.read(socket);
+    const links = listLinks(socket);
+    if (!isSame(links, this.#links)) this.#links = links;
     const addresses = this.#addresses.read(socket);
     const routes = this.#routes.map((dump) => dump.read(socket));
     const rules = this.#rules.map((dump) => dump.read(socket));
-    const parts = [links, addresses, ...routes, ...rules];
+    const parts = [this.#links, addresses, ...routes, ...rules];
     if (this.#host === null || parts.some((part, at) => part !== this.#parts[at]))
-      this.#host = hostLinks(links, addresses, routes.flat(), rules.flat());
+      this.#host = hostLinks(this.#links, addresses, routes.flat(), rules.flat());
     this.#parts = parts;
     return this.#host;
   }
 }
+
+const FIELDS = ['index', 'name', 'flags', 'mtu', 'mac', 'master', 'parent', 'operState', 'kind'] as const;
+
+const isSame = (a: readonly Link[], b: readonly Link[]): boolean =>
+  a.length === b.length && a.every((link, at) => FIELDS.every((field) => link[field] === b[at]?.[field]));
 
 export const readLinks = (socket: NetlinkSocket): HostLinks => new HostReader().read(socket);
 
