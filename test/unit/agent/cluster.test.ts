@@ -105,6 +105,45 @@ describe('a cluster', () => {
     expect(seen.changes).toBe(3);
   });
 
+  it('says who is late as soon as it is, also when a clock was put back', async () => {
+    const { cluster, put } = await start();
+    cluster.tookPart(new Set(['a', 'b']));
+    const late = (now: number): string[] => cluster.lateAt(now).map(({ name }) => name);
+    await put({ 'last-seen': '1000' });
+    expect([late(1059), late(1060)]).toEqual([[], ['b']]);
+    await put({ 'last-seen': '1060' });
+    expect([late(1061), late(1119), late(1120)]).toEqual([[], [], ['b']]);
+    await put({ 'last-seen': '1120' });
+    expect(late(1121)).toEqual([]);
+    await put({ 'last-seen': '1050' });
+    expect(late(1122)).toEqual(['b']);
+    cluster.tookPart(new Set(['a']));
+    expect(late(1122)).toEqual([]);
+  });
+
+  it('hears abilities with the heart-beat they came with, and with no other', async () => {
+    const { cluster, seen, server } = await start();
+    const say = async (lastSeen: string, abilities: string): Promise<string[]> => {
+      const before = seen.contacts;
+      const { metadata, spec } = node('b', { 'last-seen': lastSeen });
+      const annotations = { ...metadata.annotations, 'kilowire.dev/abilities': abilities };
+      server.store.put('nodes', 'b', { metadata: { ...metadata, annotations }, spec });
+      await until(() => seen.contacts > before);
+      return [...(cluster.others[0]?.abilities ?? [])];
+    };
+    cluster.tookPart(new Set(['a', 'b']));
+    expect(await say('2', '2 kilowire leases')).toEqual(['kilowire', 'leases']);
+    seen.changes = 0;
+    expect(await say('3', '3 kilowire leases')).toEqual(['kilowire', 'leases']);
+    expect(seen.changes).toBe(0);
+    expect(await say('4', '3 kilowire leases')).toEqual([]); // Kilo's agent has written last
+    expect(seen.changes).toBe(1);
+    expect(await say('5', '3 kilowire leases')).toEqual([]);
+    expect(seen.changes).toBe(1);
+    expect(await say('6', '6 kilowire')).toEqual(['kilowire']);
+    expect(seen.changes).toBe(2);
+  });
+
   it('keeps of its own node what it said', async () => {
     const { cluster, put } = await start();
     await put({ location: 'eu' }, 'a');
