@@ -92,6 +92,7 @@ check 'cilium: its device has carried it' bash -c "ip -n n1 -s link show cilium_
 nodes=$plain
 for n in 1 2 3; do ip -n n$n link set cilium_tunl down; ip -n n$n link set cilium_tunl name tunl0; done
 for n in 1 2; do ip -n n$n link del cilium_host; done
+for pair in '1 2' '2 1'; do set -- $pair; ip -n n$1 route del 10.42.$2.0/24 via 10.9.1.$2 dev eth0; done
 # More allowed IPs than fit a page, and more peers than fit a message.
 peers=
 for p in $(seq 40); do
