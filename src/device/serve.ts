@@ -71,6 +71,7 @@ export async function serveDevice({ tun, listener, directory, log }: ServeOption
   } catch (error) {
     // Its thread would keep the process alive, with nobody to configure it.
     await device.close();
+    new SocketFile(uapiPath(directory, tun.name)).remove();
     throw error;
   }
   let takeoverListener: number | undefined;
@@ -149,8 +150,8 @@ async function live({ tun, device, server, takeoverListener, ...names }: Living)
     log.verbose('UAPI: the socket file is gone');
     life.end();
   });
-  process.once('SIGTERM', () => life.end());
-  process.once('SIGINT', () => life.end());
+  // Again and again: timeout(1) and some supervisors tell twice, and the second time must not cut short what the first began.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => life.end());
   await life.over;
   // One that is under way decides whose the files are.
   await giver?.finish();

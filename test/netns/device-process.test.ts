@@ -61,6 +61,21 @@ describe.skipIf(!able)('the program', () => {
     expect(host.ip('-o', 'link')).not.toContain('kwjsig');
   });
 
+  it.each(['SIGTERM', 'SIGINT'] as const)(
+    'leaves nothing behind when it is told again and again: %s',
+    async (signal) => {
+      for (let times = 0; times < 3; times += 1) {
+        const device = await OneDevice.start(host, 'kwjtwice');
+        const ended = device.ended();
+        const telling = setInterval(() => device.process.kill(signal), 1);
+        // By the last of them perhaps, when it has cleaned up and Node listens no more.
+        await ended;
+        clearInterval(telling);
+        expect(isSocket('kwjtwice')).toBe(false);
+      }
+    },
+  );
+
   it('leaves when its interface is deleted', async () => {
     const device = await OneDevice.start(host, 'kwjdel');
     host.ip('link', 'set', 'kwjdel', 'up');
