@@ -20,6 +20,9 @@ import { answerMessages, type Door, doItYourself, longestRequest, parseDoorReque
 const mostRequests = 5000;
 const mostConnections = 200;
 const tickMs = 1000;
+/** After the burst of calls that a pod is. */
+const restMs = 30_000;
+const restTickMs = 5000;
 /** Who has connected has read its standard input, nearly. */
 const silentMs = 5000;
 
@@ -82,9 +85,12 @@ class Resident {
   run(): void {
     let last = performance.now();
     while (this.#goesOn && this.#requests < mostRequests) {
-      if (this.#turn()) last = performance.now();
-      else if (performance.now() - last > this.#service.idleSeconds * 1000) return;
-      else if (this.#connections.size === 0 && isForsaken()) return;
+      const idleMs = performance.now() - last;
+      const leftMs = this.#service.idleSeconds * 1000 - idleMs;
+      if (leftMs <= 0) return;
+      const tick = idleMs < restMs || this.#connections.size > 0 ? tickMs : restTickMs;
+      if (this.#turn(Math.min(tick, leftMs + 1))) last = performance.now();
+      else if (this.#connections.size === 0 && (isForsaken() || isReplaced())) return;
     }
   }
 
@@ -99,11 +105,11 @@ class Resident {
   }
 
   /** False when nothing came for a while. */
-  #turn(): boolean {
+  #turn(milliseconds: number): boolean {
     const { listener } = this.#place;
     const waiting = [...this.#connections.keys()];
     const all = waiting.length < mostConnections ? [listener, ...waiting] : waiting;
-    const ready = this.#local.waitForAny(all, tickMs);
+    const ready = this.#local.waitForAny(all, milliseconds);
     for (const fd of ready) {
       if (fd === listener) this.#accept();
       else if (this.#goesOn) this.#serve(fd);
@@ -173,6 +179,9 @@ class Resident {
 
 const isUnknown = ({ error }: Answer): boolean =>
   error?.code === 'ERR_CNI_INTERNAL' && !(error instanceof ForeignCniError);
+
+/** The executable has been deleted, or another one put into its place: ours would take up the disk. */
+const isReplaced = (): boolean => localService?.readlink('/proc/self/exe').endsWith(' (deleted)') === true;
 
 /** Nobody can call us any more: no other process is in our namespaces, and the network has no name either. */
 const isForsaken = (): boolean => isAlone('mnt') || (!isNamed() && isAlone('net'));
