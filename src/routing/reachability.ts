@@ -11,7 +11,7 @@
  * @module
  */
 import { hasTunnel } from './claims.ts';
-import { RELAY_KEEPALIVE, unreachedBy } from './relays.ts';
+import { knowsRelays, RELAY_KEEPALIVE, unreachedBy } from './relays.ts';
 import type { Segment, Topology } from './topology.ts';
 import { tunnelledSegments } from './wireguard-config.ts';
 
@@ -120,8 +120,10 @@ export class Reachability {
   /** True when there is something new to publish. */
   look(look: Look): boolean {
     const topology = this.#topology;
-    if (topology === null || !this.#leads) return false;
     this.#isUnsure = false;
+    if (topology === null || !this.#leads) return false;
+    // Two alone have nobody to go through; what was found before goes on for when a third comes back.
+    if (topology.segments.length < 3 && this.#entries.size === 0) return false;
     let heartBeats: ReadonlyMap<string, number> | undefined;
     const heartBeatOf = (node: string): number => {
       heartBeats ??= look.heartBeats();
@@ -240,6 +242,4 @@ export class Reachability {
   }
 }
 
-/** A leader that knows of relays, in a mesh that can have one. */
-const isJudge = ({ isLeader, self, segments }: Topology): boolean =>
-  isLeader && segments.length > 2 && self.abilities?.has('relay') === true;
+const isJudge = ({ isLeader, self }: Topology): boolean => isLeader && knowsRelays(self);

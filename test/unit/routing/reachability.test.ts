@@ -244,6 +244,17 @@ describe('who judges', () => {
     expect(bench.unreached).toEqual([]);
   });
 
+  it('remembers while the third is away', () => {
+    const bench = new Bench();
+    bench.life = bench.dialInVain;
+    bench.run(60);
+    bench.follow(nodesOf({}, ['a', 'b']));
+    bench.run(300);
+    bench.follow(nodesOf());
+    expect(bench.unreached).toEqual(['location:b']);
+    expect(bench.told).toHaveLength(1);
+  });
+
   it('forgets who has gone', () => {
     const bench = new Bench();
     bench.life = bench.dialInVain;
