@@ -59,7 +59,26 @@ export const restoreText = (have: Saved, want: ReadonlyMap<string, WantedChain>)
 /** Naming a chain makes or empties it, in the same transaction that fills it. */
 const emptied = (chain: string): string => `:${chain} - [0:0]`;
 
-const changesOf = (chain: string, there: readonly SavedRule[], { head, tail }: WantedChain): string[] => {
+/** How many have their places already, from the front and from the back; none when the tail is not among them. */
+const settled = (there: readonly SavedRule[], { head, tail }: WantedChain) => {
+  const length = head.length + tail.length;
+  const wantedAt = (at: number) => (at < head.length ? head[at] : tail[at - head.length]);
+  const most = Math.min(there.length, length);
+  let front = 0;
+  while (front < most && front < head.length && there[front]?.text === head[front]) front++;
+  let back = 0;
+  while (back < most - front && there[there.length - 1 - back]?.text === wantedAt(length - 1 - back)) back++;
+  return back < tail.length ? { front: 0, back: 0 } : { front, back };
+};
+
+const changesOf = (chain: string, all: readonly SavedRule[], wanted: WantedChain): string[] => {
+  const { front, back } = settled(all, wanted);
+  const there = all.slice(front, all.length - back);
+  const isTailSettled = front + back > 0;
+  const head = isTailSettled
+    ? wanted.head.slice(front, wanted.head.length - (back - wanted.tail.length))
+    : wanted.head;
+  const tail = isTailSettled ? [] : wanted.tail;
   const missing = new Set(head);
   const last = new Set(tail);
   const surplus: SavedRule[] = [];
@@ -70,7 +89,11 @@ const changesOf = (chain: string, there: readonly SavedRule[], { head, tail }: W
       // One of the head behind the tail would never be reached.
       if (ending.length > 0) inOrder = false;
     } else if (last.has(rule.text)) ending.push(rule);
-    else surplus.push(rule);
+    else {
+      surplus.push(rule);
+      // The first of two that are alike is taken away, and leaves the one behind the tail.
+      if (ending.length > 0 && head.includes(rule.text)) inOrder = false;
+    }
   }
   if (ending.length !== tail.length || ending.some(({ text }, at) => text !== tail[at])) inOrder = false;
   if (!inOrder) surplus.push(...ending);

@@ -3,6 +3,7 @@
  * Source: listings of iptables 1.8.9; Kilo's cases for its iptables controller.
  * @module
  */
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { restoreText } from '../../../src/agent/host/iptables-change.ts';
 import { parseSaved, splitWords, wantedRules } from '../../../src/agent/host/iptables-text.ts';
@@ -155,4 +156,48 @@ describe('words', () => {
     ['--comment "a \\"b\\" \\\\c"', ['--comment', 'a "b" \\c']],
     ['--comment ""', ['--comment', '']],
   ])('%s', (line, expected) => expect(splitWords(line)).toEqual(expected));
+});
+
+describe('a chain of ours in which rules of a thousand stand', () => {
+  const KEY = 'filter FORWARD';
+  const texts = fc.uniqueArray(fc.integer({ min: 0, max: 9 }), { maxLength: 6 });
+  const rule = (name: string): string => `-m comment --comment "Kilo: ${name}" -j ACCEPT`;
+
+  /** iptables-restore, as far as these lines need it. */
+  const restored = (chain: readonly string[], input: string): string[] => {
+    const now = [...chain];
+    for (const line of input.split('\n')) {
+      const [, verb, text = ''] = /^-([DIA]) FORWARD (.*)$/.exec(line) ?? [];
+      if (verb === 'D') now.splice(now.indexOf(text), 1);
+      else if (verb === 'I') now.unshift(text);
+      else if (verb === 'A') now.push(text);
+    }
+    return now;
+  };
+
+  it('has all that is wanted afterwards and no more, the tail last and in order', () => {
+    const there = fc.array(
+      fc.constantFrom(...Array.from({ length: 10 }, (_, at) => `h${at}`), 't0', 't1', 'x'),
+      {
+        maxLength: 9,
+      },
+    );
+    fc.assert(
+      fc.property(there, texts, fc.integer({ min: 0, max: 2 }), (found, heads, tails) => {
+        const chain = found.map(rule);
+        const head = heads.map((at) => rule(`h${at}`));
+        const tail = Array.from({ length: tails }, (_, at) => rule(`t${at}`));
+        const change = (have: readonly string[]): string =>
+          restoreText(
+            { rules: new Map([[KEY, have.map((text) => ({ text, printed: text }))]]), chains: new Set() },
+            new Map([[KEY, { head, tail }]]),
+          );
+        const after = restored(chain, change(chain));
+        expect(after.toSorted()).toEqual([...head, ...tail].toSorted());
+        expect(after.slice(after.length - tail.length)).toEqual(tail);
+        expect(change(after)).toBe('');
+      }),
+      { numRuns: 500 },
+    );
+  });
 });
