@@ -68,7 +68,7 @@ describe.skipIf(machine === undefined)('the single file', { timeout: 120_000 }, 
   test('says what is wrong with a file that was not wholly fetched, and leaves nothing', () => {
     const half = join(folder, 'half');
     copyFileSync(file, half);
-    truncateSync(half, statSync(file).size / 2);
+    truncateSync(half, Math.floor(statSync(file).size / 2));
     const place = join(folder, 'elsewhere');
     const answer = call(half, ['version'], place);
     expect(answer).toMatchObject({ status: 1, stderr: expect.stringContaining('SHA256SUMS') });
