@@ -37,7 +37,15 @@ const steps = [
   },
   {
     product: 'dist/kilowire-cni',
-    sources: ['src/cni', 'src/linux', 'src/noise/ip.ts', 'scripts/build-cni.ts', 'package.json'],
+    sources: [
+      'src/cni',
+      'src/linux',
+      'src/noise/ip.ts',
+      'scripts/build-cni.ts',
+      'scripts/door',
+      'scripts/late-modules.ts',
+      'package.json',
+    ],
     build: buildCni,
   },
 ];

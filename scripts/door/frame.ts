@@ -45,6 +45,8 @@ export const frame = {
   addressLength: 632,
   tries: 640,
   draft: 648,
+  /** "CNI_IFNAME=lo". */
+  isLoopback: 1016,
   loader: 1024,
   reply: 8192,
   input: 8192 + replySize + 4096,

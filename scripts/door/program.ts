@@ -77,6 +77,7 @@ function readVector(code: Assembler): void {
   for (const place of [
     frame.command,
     frame.isAdd,
+    frame.isLoopback,
     frame.hasWritten,
     frame.isWorker,
     frame.addressLength,
@@ -103,6 +104,19 @@ function readEnvironment(code: Assembler): void {
   code.branch('b', 'equal', 0, 'variables-read');
   code.copy('d', 'b');
   code.load(8, 't', 'b', 0);
+  code.set('u', word('CNI_IFNA'));
+  code.branch('t', 'different', 'u', 'not-interface');
+  code.load(4, 't', 'b', 8);
+  code.set('u', word('ME=l'));
+  code.branch('t', 'different', 'u', 'next-variable');
+  code.load(1, 't', 'b', 12);
+  code.branch('t', 'different', 'o'.charCodeAt(0), 'next-variable');
+  code.load(1, 't', 'b', 13);
+  code.branch('t', 'different', 0, 'next-variable');
+  code.set('t', 1);
+  code.store(8, 't', 'frame', frame.isLoopback);
+  code.jump('next-variable');
+  code.label('not-interface');
   code.set('u', word('CNI_COMM'));
   code.branch('t', 'different', 'u', 'next-variable');
   code.load(4, 't', 'b', 8);
@@ -126,6 +140,9 @@ function readEnvironment(code: Assembler): void {
   code.load(4, 't', 'b', 12);
   code.set('u', word('ADD\0'));
   code.branch('t', 'different', 'u', 'not-add');
+  // containerd asks for lo and eth0 at once: who has no network to tell of becomes no resident, and lets nobody wait for it.
+  code.load(8, 't', 'frame', frame.isLoopback);
+  code.branch('t', 'different', 0, 'not-add');
   code.set('t', 1);
   code.store(8, 't', 'frame', frame.isAdd);
   code.label('not-add');

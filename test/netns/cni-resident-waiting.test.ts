@@ -119,4 +119,12 @@ describe.skipIf(process.getuid?.() !== 0)('a resident', () => {
     await until('one resident, and no other process but its sweeper', () => processes().length === 2);
     expect(serving()).toHaveLength(1);
   });
+
+  test('begins beside a loopback that is asked for at the same moment, as containerd does', async () => {
+    const loopback = { cniVersion: '1.0.0', name: 'cni-loopback', type: 'loopback' };
+    const { answer } = world.start({ verb: 'ADD', pod: 'x', ifname: 'lo', config: loopback });
+    await add('x');
+    await answer;
+    await until('one resident', () => serving().length === 1);
+  });
 });
