@@ -230,7 +230,8 @@ const processes: Measure = {
           'strace',
           ['-f', '-qq', '-e', 'trace=execve', '-o', `${folder}/log`, join(node.plugins.directory, type)],
           {
-            input: JSON.stringify({ cniVersion: '1.0.0', name: nets[index]?.name, ...entry }),
+            // strace waits for the resident too, which the others ignore.
+            input: JSON.stringify({ cniVersion: '1.0.0', name: nets[index]?.name, ...entry, resident: 1 }),
             encoding: 'utf8',
             env: {
               PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
