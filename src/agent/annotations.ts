@@ -18,6 +18,7 @@ import { isKey } from '../routing/key-text.ts';
 import { formatMeshEndpoint, type Granularity, type MeshEndpoint, type Node } from '../routing/node.ts';
 import { compareText } from '../routing/text-order.ts';
 import { parseIp, parseMeshEndpoint } from './endpoint-text.ts';
+import { jsonObject } from './json-object.ts';
 import type { NodeResource } from './kubernetes/resources.ts';
 import {
   ABILITIES,
@@ -174,15 +175,10 @@ class Reader {
 const shortened = (text: string): string => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
 
 const parseDiscovered = (text: string): Map<string, MeshEndpoint> | null => {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
+  const written = jsonObject(text);
+  if (written === null) return null;
   const endpoints = new Map<string, MeshEndpoint>();
-  for (const [key, value] of Object.entries(parsed as Record<string, unknown>)) {
+  for (const [key, value] of Object.entries(written)) {
     const { IP: ip, Port: port } = (value ?? {}) as { IP?: unknown; Port?: unknown };
     const address = typeof ip === 'string' ? parseIp(ip) : null;
     if (address === null || typeof port !== 'number' || !isKey(key)) continue;

@@ -10,6 +10,7 @@ import type { Ability, Node } from '../routing/node.ts';
 import type { Unreached, UnreachedSegments } from '../routing/relays.ts';
 import type { AddressClaim } from '../routing/stable-addresses.ts';
 import { compareText } from '../routing/text-order.ts';
+import { jsonObject } from './json-object.ts';
 
 const PREFIX = 'kilowire.dev/';
 
@@ -125,15 +126,10 @@ export const unreachedText = (unreached: UnreachedSegments): string =>
 
 /** One that cannot be read is none. */
 const unreachedOf = (text: string): UnreachedSegments | null => {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
+  const written = jsonObject(text);
+  if (written === null) return null;
   const unreached = new Map<string, Unreached>();
-  for (const [segment, value] of Object.entries(parsed)) {
+  for (const [segment, value] of Object.entries(written)) {
     const { since, relay } = (value ?? {}) as { since?: unknown; relay?: unknown };
     if (typeof since !== 'number' || !Number.isSafeInteger(since)) continue;
     unreached.set(segment, { since, ...(typeof relay === 'string' ? { relay } : {}) });
