@@ -13,7 +13,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PEER_DEFINITION } from '../../src/agent/peer-definition.ts';
 import type { MeshSnapshot } from '../../src/ui/mesh-snapshot.ts';
 import { AgentWorld, NODES } from './agent-world.ts';
-import { end, Host, has, isRoot, root, run, until } from './host.ts';
+import { end, type Host, has, isRoot, root, run, until } from './host.ts';
+import { hostOutside } from './laptop.ts';
 import { CHROMIUM } from './ui-world.ts';
 
 const TOKEN = 'a-token-of-the-test-0123456789';
@@ -41,13 +42,7 @@ describe.skipIf(!able)('a mesh whose agents serve the page', () => {
 
   beforeAll(async () => {
     world = new AgentWorld('kwua');
-    laptop = new Host('kwua-lap');
-    const ends = ['netns', 'kwua-lap', 'type', 'veth', 'peer', 'name', 'to-lap', 'netns', 'kwua-r'];
-    run('ip', 'link', 'add', 'eth0', ...ends);
-    run('ip', '-n', 'kwua-r', 'addr', 'add', '10.9.9.1/24', 'dev', 'to-lap');
-    run('ip', '-n', 'kwua-r', 'link', 'set', 'to-lap', 'up');
-    laptop.ip('addr', 'add', '10.9.9.2/24', 'dev', 'eth0');
-    laptop.ip('link', 'set', 'eth0', 'up');
+    laptop = hostOutside('kwua');
     world.api.create('/apis/apiextensions.k8s.io/v1/customresourcedefinitions', PEER_DEFINITION);
     await world.startApi();
     for (const { name, address } of NODES)

@@ -15,7 +15,8 @@ import { ApiServer } from '../../src/agent/api-server/api-server.ts';
 import type { Stored } from '../../src/agent/api-server/object-store.ts';
 import { PEER_DEFINITION } from '../../src/agent/peer-definition.ts';
 import { bindStream, connectStream } from '../../src/lab/namespace-sockets.ts';
-import { end, Folder, Host, kilowireWg, root, run, until } from './host.ts';
+import { agentCommand } from './agent-command.ts';
+import { end, Folder, Host, kilowireWg, run, until } from './host.ts';
 
 const API = '10.9.1.1';
 const PORT = 8001;
@@ -151,19 +152,15 @@ export class AgentWorld {
     spawn('ip', ['netns', 'exec', this.#router.name, 'curl', ...args, ...data], { stdio: 'ignore' });
   }
 
+  putService(namespace: string, name: string, clusterIP: string): void {
+    const service = { apiVersion: 'v1', kind: 'Service', metadata: { name, namespace }, spec: { clusterIP } };
+    this.api.store.put('services', `${namespace}/${name}`, service as never);
+  }
+
   startAgent(name: string, ...flags: string[]): ChildProcess {
     const directory = this.directory(name);
-    const args = [
-      process.execPath,
-      join(root, 'src/cli/main.ts'),
-      'agent',
-      `--hostname=${name}`,
-      `--master=http://${API}:${PORT}`,
-      `--state-directory=${directory}`,
-      `--cni-path=${join(directory, '10-kilo.conflist')}`,
-      '--encapsulate=crosssubnet',
-      ...flags,
-    ];
+    const place = { name, directory, master: `http://${API}:${PORT}` };
+    const args = agentCommand(place, '--encapsulate=crosssubnet', ...flags);
     const child = this.host(name).spawn(args, { KILOWIRE_UAPI_DIR: directory });
     this.#logTo(name, child);
     this.agents.set(name, child);

@@ -10,9 +10,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AgentWorld, NODES } from './agent-world.ts';
-import { Host, has, isRoot, root, run, until } from './host.ts';
+import { type Host, has, isRoot, root, run, until } from './host.ts';
+import { API, GATEWAY, hostOutside } from './laptop.ts';
 
-const API = 'http://10.9.1.1:8001';
 const LINK = 'kwjclap';
 // wg-quick asks for a userspace implementation only where the kernel has none.
 const able = isRoot && has('wg-quick') && !existsSync('/sys/module/wireguard');
@@ -22,17 +22,11 @@ describe.skipIf(!able)('clients', () => {
   let laptop: Host;
   beforeAll(async () => {
     world = new AgentWorld('kwjc');
-    laptop = new Host('kwjc-lap');
-    const ends = ['netns', 'kwjc-lap', 'type', 'veth', 'peer', 'name', 'to-lap', 'netns', 'kwjc-r'];
-    run('ip', 'link', 'add', 'eth0', ...ends);
-    run('ip', '-n', 'kwjc-r', 'addr', 'add', '10.9.9.1/24', 'dev', 'to-lap');
-    run('ip', '-n', 'kwjc-r', 'link', 'set', 'to-lap', 'up');
-    laptop.ip('addr', 'add', '10.9.9.2/24', 'dev', 'eth0');
-    laptop.ip('link', 'set', 'eth0', 'up');
-    laptop.ip('route', 'add', 'default', 'via', '10.9.9.1');
+    laptop = hostOutside('kwjc');
+    laptop.ip('route', 'add', 'default', 'via', GATEWAY);
     await world.startApi();
-    service('kubernetes', '10.43.0.1');
-    service('web', '10.43.0.80');
+    world.putService('default', 'kubernetes', '10.43.0.1');
+    world.putService('default', 'web', '10.43.0.80');
     // kube-proxy's part, on the node that the services' packets come to: a pod of node c answers for web.
     const nat = ['iptables', '-t', 'nat', '-A'];
     world.host('a').exec(...nat, 'PREROUTING', '-d', '10.43.0.80', '-j', 'DNAT', '--to', '10.42.3.1');
@@ -50,15 +44,6 @@ describe.skipIf(!able)('clients', () => {
     laptop.remove();
     await world.remove();
   });
-
-  const service = (name: string, clusterIP: string): void => {
-    world.api.store.put('services', `default/${name}`, {
-      apiVersion: 'v1',
-      kind: 'Service',
-      metadata: { name, namespace: 'default' },
-      spec: { clusterIP },
-    } as never);
-  };
 
   const client = async (...args: string[]): Promise<string> =>
     await world.administer(
@@ -120,7 +105,7 @@ describe.skipIf(!able)('clients', () => {
     await until('the service to open', () => reaches(web), 15_000);
     expect([shut('10.42.2.1'), shut('10.42.3.1'), shut('10.42.1.1')]).toEqual([true, true, true]);
     // Another address is another service.
-    service('web', '10.43.0.81');
+    world.putService('default', 'web', '10.43.0.81');
     await until('the old address to shut', () => shut(web));
     await client('set', 'laptop', '--allow', 'everything');
     await until('everything to open', () => pods.every((pod) => reaches(pod)) && reaches(web), 15_000);

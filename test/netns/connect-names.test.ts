@@ -39,16 +39,8 @@ describe.skipIf(!isRoot)('names of the cluster', () => {
     world = new AgentWorld('kwdn');
     laptop = new Laptop(world, 'kwdn');
     await world.startApi();
-    for (const [namespace, name, clusterIP] of [
-      ['default', 'kubernetes', '10.43.0.1'],
-      ['kube-system', 'kube-dns', '10.43.0.10'],
-    ] as const)
-      world.api.store.put('services', `${namespace}/${name}`, {
-        apiVersion: 'v1',
-        kind: 'Service',
-        metadata: { name, namespace },
-        spec: { clusterIP },
-      } as never);
+    world.putService('default', 'kubernetes', '10.43.0.1');
+    world.putService('kube-system', 'kube-dns', '10.43.0.10');
     // On the node that services are reached by.
     for (const [server, answer] of [
       ['10.43.0.10', '10.42.2.1'],

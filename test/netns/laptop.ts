@@ -25,6 +25,18 @@ export interface Running {
   readonly log: () => string;
 }
 
+/** A host behind the cluster's router, PREFIX-r, that has no way further than to it. */
+export const hostOutside = (prefix: string): Host => {
+  const host = new Host(`${prefix}-lap`);
+  const ends = ['netns', host.name, 'type', 'veth', 'peer', 'name', 'to-lap', 'netns', `${prefix}-r`];
+  run('ip', 'link', 'add', 'eth0', ...ends);
+  run('ip', '-n', `${prefix}-r`, 'addr', 'add', `${GATEWAY}/24`, 'dev', 'to-lap');
+  run('ip', '-n', `${prefix}-r`, 'link', 'set', 'to-lap', 'up');
+  host.ip('addr', 'add', '10.9.9.2/24', 'dev', 'eth0');
+  host.ip('link', 'set', 'eth0', 'up');
+  return host;
+};
+
 export class Laptop {
   readonly host: Host;
   readonly state: string;
@@ -38,13 +50,7 @@ export class Laptop {
 
   constructor(world: AgentWorld, prefix: string) {
     this.#world = world;
-    this.host = new Host(`${prefix}-lap`);
-    const ends = ['netns', this.host.name, 'type', 'veth', 'peer', 'name', 'to-lap', 'netns', `${prefix}-r`];
-    run('ip', 'link', 'add', 'eth0', ...ends);
-    run('ip', '-n', `${prefix}-r`, 'addr', 'add', `${GATEWAY}/24`, 'dev', 'to-lap');
-    run('ip', '-n', `${prefix}-r`, 'link', 'set', 'to-lap', 'up');
-    this.host.ip('addr', 'add', '10.9.9.2/24', 'dev', 'eth0');
-    this.host.ip('link', 'set', 'eth0', 'up');
+    this.host = hostOutside(prefix);
     this.host.ip('route', 'add', 'default', 'via', GATEWAY);
     this.state = join(world.folder.path, 'laptop');
   }

@@ -18,6 +18,7 @@ import { PEER_DEFINITION } from '../../src/agent/peer-definition.ts';
 import { bindStream } from '../../src/lab/namespace-sockets.ts';
 import { formatCidr } from '../../src/noise/ip.ts';
 import { keyText } from '../../src/routing/key-text.ts';
+import { agentCommand } from './agent-command.ts';
 import { end, Folder, Host, root, run, until } from './host.ts';
 
 const PREFIX = 'kwre';
@@ -149,19 +150,9 @@ export class RelayWorld {
     await this.api.listenOn(bindStream(this.#wan.name, '0.0.0.0', PORT));
     for (const { name } of NODES) {
       const directory = this.#directory(name);
-      const agent = this.host(name).spawn(
-        [
-          process.execPath,
-          join(root, 'src/cli/main.ts'),
-          'agent',
-          `--hostname=${name}`,
-          `--master=http://${API}:${PORT}`,
-          `--state-directory=${directory}`,
-          `--cni-path=${join(directory, '10-kilo.conflist')}`,
-          '--encapsulate=crosssubnet',
-        ],
-        { KILOWIRE_UAPI_DIR: directory },
-      );
+      const place = { name, directory, master: `http://${API}:${PORT}` };
+      const args = agentCommand(place, '--encapsulate=crosssubnet');
+      const agent = this.host(name).spawn(args, { KILOWIRE_UAPI_DIR: directory });
       const log = createWriteStream(join(directory, 'agent.log'), { flags: 'a' });
       agent.stdout?.pipe(log, { end: false });
       agent.stderr?.pipe(log, { end: false });

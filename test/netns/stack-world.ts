@@ -18,7 +18,8 @@ import { enterNamespace, namespacePath } from '../../src/linux/namespaces.ts';
 import { MessageWriter } from '../../src/linux/netlink-message.ts';
 import { writeSocketAddress } from '../../src/linux/socket-address.ts';
 import { AF_INET6, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM } from '../../src/linux/sys.ts';
-import { end, Folder, Host, root, run, until } from './host.ts';
+import { agentCommand } from './agent-command.ts';
+import { end, Folder, Host, run, until } from './host.ts';
 
 export type Underlay = 'IPv4' | 'IPv6' | 'both';
 
@@ -173,19 +174,8 @@ export class StackWorld {
     const master = isSix ? `http://[${this.#ipv6}:1::1]:${PORT}` : `http://10.9.1.1:${PORT}`;
     for (const { name } of this.nodes) {
       const directory = this.#directory(name);
-      const agent = this.host(name).spawn(
-        [
-          process.execPath,
-          join(root, 'src/cli/main.ts'),
-          'agent',
-          `--hostname=${name}`,
-          `--master=${master}`,
-          `--state-directory=${directory}`,
-          `--cni-path=${join(directory, '10-kilo.conflist')}`,
-          '--encapsulate=never',
-        ],
-        { KILOWIRE_UAPI_DIR: directory },
-      );
+      const args = agentCommand({ name, directory, master }, '--encapsulate=never');
+      const agent = this.host(name).spawn(args, { KILOWIRE_UAPI_DIR: directory });
       const log = join(directory, 'agent.log');
       for (const stream of [agent.stdout, agent.stderr])
         stream?.on('data', (piece: Buffer) => writeFileSync(log, piece, { flag: 'a' }));
